@@ -1,0 +1,66 @@
+"""Fixtures of all tests; what they do is in tests/harness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.daemon import Daemon
+
+StartDaemon = Callable[..., Daemon]
+
+
+@pytest.fixture
+def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
+    """Start daemons: `start_daemon({"section": {"key": value}}, env=…)`; each waits until it is listening.
+
+    `allow_traceback=True` is for tests in which an action raises; `wait=False` for those in which it must not start.
+    At the end every one must stop by itself, leave no process behind and have logged no traceback.
+    """
+    started: list[tuple[Daemon, bool]] = []
+
+    def start(
+        config: dict[str, Any] | str | None = None,
+        *,
+        allow_traceback: bool = False,
+        wait: bool = True,
+        name: str = "",
+        **options: Any,
+    ) -> Daemon:
+        name = name or f"ahd{len(started) or ''}"
+        daemon = Daemon({} if config is None else config, tmp_path / name, name=name, **options)
+        started.append((daemon, allow_traceback))
+        if wait:
+            daemon.wait_until_listening()
+        return daemon
+
+    yield start
+
+    problems: list[str] = []
+    for daemon, _ in started:
+        # All are asked before any is waited for: several nodes then drain at the same time.
+        if daemon.running:
+            daemon.signal(18)
+            daemon.popen.terminate()
+    for daemon, allow_traceback in started:
+        try:
+            daemon.stop()
+            if not allow_traceback:
+                daemon.assert_clean()
+            left = daemon.group()
+            assert not left, f"{daemon.name} left processes behind: {left}"
+        except AssertionError as error:
+            problems.append(str(error))
+        finally:
+            daemon.kill()
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
+
+
+@pytest.fixture
+def daemon(start_daemon: StartDaemon) -> Daemon:
+    """One ahd with the default configuration."""
+    return start_daemon()
