@@ -1,0 +1,93 @@
+"""One client, whatever it speaks: its identity, its count of verbs, its room, what it listens to, its parameters."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from ahd.core.message import JsonObject, now_ms
+
+if TYPE_CHECKING:
+    from ahd.core.interfaces import Link
+
+Answer = Callable[[JsonObject], None]
+"""Takes the one reply to one verb. Never raises, never waits."""
+
+NO_ROOMS: frozenset[str] = frozenset()
+NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
+
+
+class Connection:
+    """One client's state. Made by a server when the client is there, owned by it, given to `Verbs`.
+
+    `id` is the public id, `kind` the kind of server ("webSocket", "socket", "web"), `remote_address` the client's own
+    address (behind trusted proxies too), `link` the way out. `room` is the current room ("" before the first).
+    `count` is how many verbs have arrived, `pending` how many actions are under way now.
+    """
+
+    __slots__ = (
+        "backlog",
+        "busy",
+        "claims",
+        "connected_at",
+        "count",
+        "gone",
+        "id",
+        "kind",
+        "link",
+        "listening",
+        "params",
+        "pending",
+        "remote_address",
+        "room",
+        "total_actions",
+    )
+
+    def __init__(self, id: str, kind: str, remote_address: str, link: Link, params: Mapping[str, Any]) -> None:
+        self.id = id
+        self.kind = kind
+        self.remote_address = remote_address
+        self.link = link
+        self.params = params
+        """The parameters of its last action, or the sticky ones; shared until changed, so replace, never mutate."""
+        self.connected_at = now_ms()
+        self.room = ""
+        self.listening: set[str] | frozenset[str] = NO_ROOMS
+        self.claims: Mapping[str, Any] = NO_CLAIMS
+        self.count = 0
+        self.pending = 0
+        self.total_actions = 0
+        self.busy = False
+        """A verb of this connection waits for the store; those that arrive meanwhile stand in `backlog`."""
+        self.backlog: deque[tuple[str, Any, int, Answer]] | None = None
+        self.gone = False
+        """It has left, or is leaving: it must not enter a room any more."""
+
+    def hears(self, room: str) -> bool:
+        """Whether a say in that room reaches it."""
+        return room == self.room or room in self.listening
+
+    def listen(self, room: str) -> None:
+        """Add a room to those it hears without being a member."""
+        if isinstance(self.listening, frozenset):
+            self.listening = set()
+        self.listening.add(room)
+
+    def silence(self, room: str) -> None:
+        """Take a room off those it listens to."""
+        if isinstance(self.listening, set):
+            self.listening.discard(room)
+            if not self.listening:
+                self.listening = NO_ROOMS
+
+    def details(self) -> JsonObject:
+        """What `detailsView` tells."""
+        return {
+            "params": dict(self.params),
+            "public": {"id": self.id, "connectedAt": self.connected_at},
+            "room": self.room,
+            "totalActions": self.total_actions,
+            "pendingActions": self.pending,
+        }

@@ -1,0 +1,223 @@
+"""What a client may say: one function a verb, for every transport, and the dispatcher that answers each exactly once.
+
+A verb is counted when it arrives; its reply carries that count whatever order replies finish in. The verbs of one
+connection are worked through in order: while one waits for the store, those after it stand in the connection's
+backlog. Actions only start in order; they may overlap. With a store whose methods never suspend, everything here runs
+without a task and without a suspension.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ahd.core import errors
+from ahd.core.connection import Answer, Connection
+from ahd.core.errors import Refused, StoreUnavailable
+from ahd.core.interfaces import Actions, Spawn
+from ahd.core.message import JsonObject, failed, ok, welcome
+from ahd.core.rooms import Rooms
+
+logger = logging.getLogger("ahd.verbs")
+
+Observe = Callable[[Connection, str, Any, JsonObject, float], None]
+"""Told of every reply: connection, verb, data, reply, seconds it took. Must not raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What the file says a connection is told, and how much may wait.
+
+    `backlog`: verbs of one connection that may stand behind one that waits for the store.
+    """
+
+    welcome_message: str
+    default_room: str
+    server_error_message: str
+    backlog: int
+
+
+async def say(verbs: Verbs, connection: Connection, data: JsonObject) -> JsonObject:
+    """`{message}`: say it in the current room."""
+    await verbs.rooms.say(connection, data.get("message"))
+    return ok()
+
+
+async def room_view(verbs: Verbs, connection: Connection, data: JsonObject) -> JsonObject:
+    """`{}`: who is in the current room."""
+    room = connection.room
+    return ok(room=room, roomStatus=await verbs.rooms.view(room))
+
+
+async def room_change(verbs: Verbs, connection: Connection, data: JsonObject) -> JsonObject:
+    """`{room}`: make another room the current one."""
+    room = verbs.rooms.name(data.get("room"))
+    await verbs.rooms.change(connection, room)
+    return ok(room=room)
+
+
+async def listen_to_room(verbs: Verbs, connection: Connection, data: JsonObject) -> JsonObject:
+    """`{room}`: hear a room without being in it."""
+    room = verbs.rooms.name(data.get("room"))
+    await verbs.rooms.listen(connection, room)
+    return ok(room=room)
+
+
+async def silence_room(verbs: Verbs, connection: Connection, data: JsonObject) -> JsonObject:
+    """`{room}`: hear it no more."""
+    room = verbs.rooms.name(data.get("room"))
+    await verbs.rooms.silence(connection, room)
+    return ok(room=room)
+
+
+async def details_view(verbs: Verbs, connection: Connection, data: JsonObject) -> JsonObject:
+    """`{}`: what the server knows of this connection."""
+    return ok(details=connection.details())
+
+
+Verb = Callable[["Verbs", Connection, JsonObject], Coroutine[Any, Any, JsonObject]]
+
+VERBS: Mapping[str, Verb] = {
+    "say": say,
+    "roomView": room_view,
+    "roomChange": room_change,
+    "listenToRoom": listen_to_room,
+    "silenceRoom": silence_room,
+    "detailsView": details_view,
+}
+"""The verbs that answer from the server itself; `action` is the application's."""
+
+ACTION = "action"
+FAREWELLS = frozenset({"quit", "exit", "close"})
+NAMES = frozenset({*VERBS, ACTION, *FAREWELLS})
+"""Every event of section 4 that a client may send."""
+
+
+class Verbs:
+    """Takes what clients say. `spawn` runs a coroutine in a task of its own; `immediate` is the store's."""
+
+    def __init__(self, rooms: Rooms, actions: Actions, words: Words, immediate: bool, spawn: Spawn) -> None:
+        self.rooms = rooms
+        self._actions = actions
+        self._words = words
+        self._immediate = immediate
+        self._spawn = spawn
+        self.observe: Observe | None = None
+
+    def open(self, connection: Connection) -> None:
+        """A new client is there: put it in the default room and welcome it.
+
+        What it says before it has been welcomed waits its turn. A store that is away closes the connection.
+        """
+        self._advance(connection, self._open(connection))
+
+    def closed(self, connection: Connection) -> None:
+        """A client has gone: it hears nothing from now on and leaves its room. Again is no error."""
+        if connection.gone:
+            return
+        connection.gone = True
+        self.rooms.hush(connection)
+        connection.backlog = None
+        if not connection.busy:
+            self._advance(connection, self.rooms.leave(connection))
+
+    def receive(self, connection: Connection, verb: str, data: Any, answer: Answer) -> None:
+        """Take one verb of `NAMES`: count it and answer it exactly once, now or later. Never raises, never waits."""
+        if connection.gone:
+            return
+        if verb in FAREWELLS:
+            connection.link.close(errors.CLIENT_QUIT)
+            return
+        connection.count = count = connection.count + 1
+        if connection.busy:
+            self._postpone(connection, verb, data, count, answer)
+        else:
+            self._take(connection, verb, data, count, answer)
+
+    def _take(self, connection: Connection, verb: str, data: Any, count: int, answer: Answer) -> None:
+        started = time.perf_counter() if self.observe is not None else 0.0
+
+        def reply(message: JsonObject) -> None:
+            message["messageCount"] = count
+            answer(message)
+            if self.observe is not None:
+                self.observe(connection, verb, data, message, time.perf_counter() - started)
+
+        if data is None:
+            data = {}
+        elif type(data) is not dict:
+            reply(failed(errors.DATA_NOT_OBJECT))
+            return
+        if verb == ACTION:
+            self._actions.start(connection, data, reply)
+        else:
+            self._advance(connection, self._answered(connection, verb, data, reply))
+
+    async def _answered(self, connection: Connection, verb: str, data: JsonObject, reply: Answer) -> None:
+        """Run one verb; the only `except` of its path."""
+        try:
+            message = await VERBS[verb](self, connection, data)
+        except Refused as refused:
+            message = failed(refused.sentence)
+        except StoreUnavailable:
+            message = failed(errors.STORE_UNAVAILABLE)
+        except Exception:
+            logger.exception("the verb %s failed", verb, extra={"event": "verbFailed", "verb": verb})
+            message = failed(f"Error: {self._words.server_error_message}")
+        reply(message)
+
+    async def _open(self, connection: Connection) -> None:
+        words = self._words
+        try:
+            await self.rooms.enter(connection, words.default_room)
+        except StoreUnavailable:
+            connection.link.close(errors.STORE_LOST)
+            return
+        if not connection.gone:
+            connection.link.send("welcome", welcome(words.welcome_message, words.default_room))
+
+    def _advance(self, connection: Connection, work: Coroutine[Any, Any, None]) -> None:
+        """Do work in the connection's turn: on the spot when it cannot suspend, else in a task that holds the turn."""
+        if self._immediate:
+            try:
+                work.send(None)
+            except StopIteration:
+                return
+            raise RuntimeError("a store that calls itself immediate has suspended")
+        connection.busy = True
+        self._spawn(self._in_turn(connection, work))
+
+    async def _in_turn(self, connection: Connection, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        finally:
+            connection.busy = False
+            self._next(connection)
+
+    def _next(self, connection: Connection) -> None:
+        if connection.gone:
+            self._advance_leave(connection)
+            return
+        backlog = connection.backlog
+        while backlog and not connection.busy:
+            verb, data, count, answer = backlog.popleft()
+            self._take(connection, verb, data, count, answer)
+        if not backlog:
+            connection.backlog = None
+
+    def _advance_leave(self, connection: Connection) -> None:
+        if connection.id in self.rooms.here():
+            self._advance(connection, self.rooms.leave(connection))
+
+    def _postpone(self, connection: Connection, verb: str, data: Any, count: int, answer: Answer) -> None:
+        backlog = connection.backlog
+        if backlog is None:
+            backlog = connection.backlog = deque()
+        if len(backlog) >= self._words.backlog:
+            answer({**failed(errors.TOO_MANY_PENDING), "messageCount": count})
+        else:
+            backlog.append((verb, data, count, answer))
