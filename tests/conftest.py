@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 import pytest
 
 from tests.harness.daemon import Daemon
+from tests.harness.node import NodeClients, NodeSocket
+from tests.harness.redis import RedisServer
 
 StartDaemon = Callable[..., Daemon]
+Connect = Callable[..., NodeSocket]
 
 
 @pytest.fixture
@@ -43,7 +47,7 @@ def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
     for daemon, _ in started:
         # All are asked before any is waited for: several nodes then drain at the same time.
         if daemon.running:
-            daemon.signal(18)
+            daemon.signal(signal.SIGCONT)
             daemon.popen.terminate()
     for daemon, allow_traceback in started:
         try:
@@ -56,6 +60,8 @@ def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
             problems.append(str(error))
         finally:
             daemon.kill()
+            # Shown when the test fails.
+            print(f"--- {daemon.name}\n{daemon.log()[-20000:]}")
     if problems:
         pytest.fail("\n".join(problems), pytrace=False)
 
@@ -64,3 +70,26 @@ def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
 def daemon(start_daemon: StartDaemon) -> Daemon:
     """One ahd with the default configuration."""
     return start_daemon()
+
+
+@pytest.fixture
+def node_clients() -> Iterator[NodeClients]:
+    """A Node process for sockets of socket.io-client."""
+    process = NodeClients()
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+def connect(node_clients: NodeClients) -> Connect:
+    """Connect socket.io-client: `connect(daemon.url, transports=["websocket"])`."""
+    return node_clients.connect
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A running Redis of this test's own."""
+    server = RedisServer(tmp_path / "redis")
+    server.start()
+    yield server
+    server.stop()
