@@ -208,3 +208,7 @@ class NodeClients(Process):
         if wait:
             socket.wait_connected()
         return socket
+
+
+if __name__ == "__main__":
+    modules()

@@ -1,0 +1,70 @@
+# make run    start ahd with etc/ahd.yaml (another file: CONFIG=…; more arguments: ARGS=…)
+# make test   install what the tests need, check and test everything
+# make lint   style, types and layers only
+# make clean  remove what the other targets have made
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+CONFIG ?= etc/ahd.yaml
+ARGS ?=
+PYTEST_ARGS ?=
+
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+
+.PHONY: help run test lint prepare smoke clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+$(VENV)/.run: pyproject.toml
+	@python=$$(.ci/python | head -n 1); \
+	echo "Installing ahd into $(VENV) with $$python"; \
+	"$$python" -m venv $(VENV)
+	@$(PIP) install --quiet --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(VENV)/.run
+	@echo "Installing what the tests need into $(VENV)"
+	@$(PIP) install --quiet --editable '.[dev]'
+	@touch $@
+
+run: $(VENV)/.run
+	@exec $(VENV)/bin/ahd --config $(CONFIG) $(ARGS)
+
+prepare: $(VENV)/.test
+	@.ci/prepare
+	@$(VENV)/bin/python -m tests.harness.node
+
+lint: $(VENV)/.test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	@# Its logo is not a result.
+	$(VENV)/bin/lint-imports | sed -n '/^Contracts$$/,$$p'
+
+# The other Pythons of this machine, each in an environment of its own.
+smoke: prepare
+	@main=$$($(VENV)/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	.ci/python | while read -r python; do \
+		version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+		[[ $$version == "$$main" ]] && continue; \
+		venv=.venvs/$$version; \
+		if [[ ! -e $$venv/.test || pyproject.toml -nt $$venv/.test ]]; then \
+			echo "Installing ahd and its tests into $$venv"; \
+			"$$python" -m venv $$venv; \
+			$$venv/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[test]'; \
+			touch $$venv/.test; \
+		fi; \
+		echo "Python $$version:"; \
+		$$venv/bin/python -m pytest -q -n 2 -m smoke --durations=0 --durations-min=5 </dev/null; \
+	done
+
+test: prepare lint smoke
+	$(VENV)/bin/python -m pytest -n 2 $(PYTEST_ARGS)
+
+clean:
+	rm -rf $(VENV) .venvs .make build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
