@@ -42,8 +42,7 @@ prepare: $(VENV)/.test
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	@# Its logo is not a result.
-	$(VENV)/bin/lint-imports | sed -n '/^Contracts$$/,$$p'
+	$(VENV)/bin/lint-imports --no-logo
 
 # The other Pythons of this machine, each in an environment of its own.
 smoke: prepare

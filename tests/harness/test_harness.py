@@ -41,6 +41,7 @@ def stock() -> Iterator[str]:
     process.kill()
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
 def test_node_client(stock: str, connect: Connect, transport: str) -> None:
     client = connect(stock, transports=[transport])
