@@ -1,0 +1,367 @@
+"""The listening sockets. A WebSocket that `route` accepts stays on the loop's own transport; everything else goes to
+Tornado.
+
+    accept -> _Head reads one request's head -> WebSocket                      (route said Accept)
+                                             -> a refusal, and the end         (route said Refuse, or the handshake is
+                                             bad) -> TransportStream -> HTTPServer  (everything else, with the bytes
+                                             read so far)
+
+A connection that Tornado keeps alive comes back the same way when a later request on it asks for a WebSocket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import ssl
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tornado import httputil
+from tornado.httpserver import HTTPServer
+
+from . import httphead
+from .httphead import HeadError, Request, Scheme
+from .httpstream import TransportStream, Upgrades, serve
+from .socketio.deflate import Deflate, DeflateOptions, negotiate
+from .socketio.websocket import Handler, WebSocket
+
+_log = logging.getLogger(__name__)
+
+_BACKLOG: Final = 1024
+_LINGER: Final = 2.0  # seconds a refused client may go on sending before it is cut off
+_HEAD_TOO_BIG: Final = b"the request's head is too big\n"
+_HEAD_TOO_SLOW: Final = b"the request's head did not come in time\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The upgrade is welcome. `on_open` is called once the response is on its way, and returns the connection's
+    handler.
+
+    `max_size`: the largest message, bytes. `high_water`: the most unsent bytes. `headers` go into the response.
+    `close_timeout`:
+    seconds a close handshake may take.
+    """
+
+    on_open: Callable[[WebSocket], Handler]
+    max_size: int = 1_000_000
+    high_water: int = 1 << 20
+    headers: Sequence[tuple[str, str]] = ()
+    deflate: DeflateOptions | None = None
+    close_timeout: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The upgrade is refused with this response, and the connection closed. Plain text unless `headers` say
+    otherwise."""
+
+    status: int
+    body: bytes = b""
+    headers: Sequence[tuple[str, str]] = ()
+
+
+Decision = Accept | Refuse
+Route = Callable[[Request], Decision | None]
+
+
+class Front:
+    """The listeners, and every connection that came through them.
+
+    `route` is asked about each request with `Upgrade: websocket`, before the handshake is checked; None leaves it to
+    Tornado. `http` is the server for everything else; its application must be an HTTPServerConnectionDelegate.
+    `head_timeout`: seconds for a connection's first head, which may have `max_head` bytes.
+    """
+
+    def __init__(self, route: Route, http: HTTPServer, *, head_timeout: float = 10.0, max_head: int = 16384) -> None:
+        if not isinstance(http.request_callback, httputil.HTTPServerConnectionDelegate):
+            raise TypeError("the HTTPServer must have a Tornado application")
+        http.request_callback = Upgrades(http.request_callback, self._take)
+        self._route = route
+        self._http = http
+        self._head_timeout = head_timeout
+        self._max_head = max_head
+        self._servers: list[asyncio.AbstractServer] = []
+        self._paths: list[tuple[str, int]] = []
+        self._transports: set[asyncio.Transport] = set()
+        self._heads: dict[_Head, float] = {}  # who still owes a head, or is to hang up: when its time is over
+        self._sweep: asyncio.TimerHandle | None = None
+        #: The open WebSockets.
+        self.websockets: set[WebSocket] = set()
+
+    # -- listeners
+
+    async def listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> list[tuple[str, int]]:
+        """Listen on every address of `host`; port 0 takes a free one. The addresses. Raises OSError."""
+        server = await asyncio.get_running_loop().create_server(
+            lambda: _Head(self, False, tls is not None), host, port, ssl=tls, backlog=_BACKLOG, reuse_address=True
+        )
+        self._servers.append(server)
+        return [bound.getsockname()[:2] for bound in server.sockets]
+
+    async def listen_unix(self, path: str, tls: ssl.SSLContext | None = None, mode: int = 0o660) -> None:
+        """Listen on a unix socket; one that nobody listens on any more is replaced. Raises OSError, FileExistsError
+        for what is no socket."""
+        sock = _bind_unix(path, mode)
+        self._paths.append((path, os.stat(path).st_ino))
+        await self.listen_socket(sock, tls)
+
+    async def listen_socket(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Listen on a bound stream socket, TCP or unix, such as systemd hands over."""
+        loop = asyncio.get_running_loop()
+        sock.setblocking(False)
+        unix = sock.family == socket.AF_UNIX
+        create: Callable[..., Any] = loop.create_unix_server if unix else loop.create_server
+        server = await create(lambda: _Head(self, unix, tls is not None), sock=sock, ssl=tls, backlog=_BACKLOG)
+        self._servers.append(server)
+
+    def close_listeners(self) -> None:
+        """Accept nobody any more. Open connections live on."""
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
+        paths, self._paths = self._paths, []
+        for path, inode in paths:
+            try:
+                if os.stat(path).st_ino == inode:  # not another process's by now
+                    os.unlink(path)
+            except OSError:
+                pass
+
+    # -- connections
+
+    @property
+    def connections(self) -> int:
+        """How many are open, of all kinds."""
+        return len(self._transports)
+
+    def abort_all(self) -> None:
+        """Cut every connection off."""
+        for transport in list(self._transports):
+            transport.abort()
+
+    def _lost(self, transport: asyncio.Transport) -> None:
+        self._transports.discard(transport)
+
+    def _lost_websocket(self, websocket: WebSocket) -> None:
+        self.websockets.discard(websocket)
+        self._transports.discard(websocket._transport)
+
+    def _owe(self, head: _Head, seconds: float) -> None:
+        """Cut `head` off after `seconds`, unless it is gone before. One timer for all."""
+        loop = asyncio.get_running_loop()
+        self._heads[head] = loop.time() + seconds
+        if self._sweep is None:
+            self._sweep = loop.call_later(min(1.0, seconds), self._swept)
+
+    def _swept(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for head in [head for head, end in self._heads.items() if end <= now]:
+            del self._heads[head]
+            head.too_late()
+        rest = min(self._heads.values(), default=None)
+        self._sweep = None if rest is None else loop.call_later(min(1.0, max(rest - now, 0.01)), self._swept)
+
+    # -- requests
+
+    def _decide(self, request: Request) -> Decision | None:
+        """Ask the route, and check the handshake of what it accepts. Raises HeadError."""
+        try:
+            decision = self._route(request)
+        except Exception:
+            _log.exception("the route failed")
+            return Refuse(500, b"internal server error\n")
+        return decision
+
+    def _take(self, request: Request) -> Callable[[TransportStream], None] | None:
+        """For a request that Tornado has read."""
+        if not request.upgrade:
+            return None
+        decision = self._decide(request)
+        if decision is None:
+            return None
+
+        def go_on(stream: TransportStream) -> None:
+            transport, rest = stream.release()
+            head = _Head(self, stream.peer == "unix", stream.scheme == "https")
+            transport.set_protocol(head)
+            head.resume(transport, stream.peer)
+            head.decided(request, decision, rest)
+
+        return go_on
+
+
+class _Head(asyncio.Protocol):
+    """A new connection until it is known whose it is; and a refused one until it is gone."""
+
+    __slots__ = ("_data", "_front", "_peer", "_refused", "_scheme", "_transport", "_unix")
+
+    def __init__(self, front: Front, unix: bool, tls: bool) -> None:
+        self._front = front
+        self._unix = unix
+        self._scheme: Scheme = "https" if tls else "http"
+        self._data: bytes | bytearray = b""
+        self._refused = False
+        self._peer = "unix"
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        self._transport = transport  # type: ignore[assignment]
+        front = self._front
+        front._transports.add(self._transport)
+        if not self._unix:
+            # Only a unix listener's peers may be called "unix": a TCP peer that is gone already has no name.
+            name = transport.get_extra_info("peername")
+            if not name:
+                transport.abort()  # type: ignore[attr-defined]
+                return
+            self._peer = name[0]
+        front._owe(self, front._head_timeout)
+
+    def resume(self, transport: asyncio.Transport, peer: str) -> None:
+        """Take a connection back from Tornado."""
+        self._transport = transport
+        self._peer = peer
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        before = len(self._data)
+        if before:
+            assert isinstance(self._data, bytearray)
+            self._data += data
+            end = httphead.end_of(self._data, before)
+        else:
+            end = httphead.end_of(data)
+            self._data = data if end >= 0 else bytearray(data)
+        front = self._front
+        if end > front._max_head or (end < 0 and len(self._data) > front._max_head):
+            self._refuse(431, _HEAD_TOO_BIG)
+            return
+        if end < 0:
+            return
+        data = bytes(self._data)
+        head = data[:end]
+        if not httphead.may_upgrade(head):
+            self._to_tornado(data)
+            return
+        try:
+            request = httphead.parse(head, self._peer, self._scheme)
+        except HeadError as error:
+            self._refuse(error.status, f"{error.reason}\n".encode())
+            return
+        decision = front._decide(request) if request.upgrade else None
+        if decision is None:
+            self._to_tornado(data)
+        else:
+            self.decided(request, decision, data[end:])
+
+    def decided(self, request: Request, decision: Decision, rest: bytes) -> None:
+        """Do what the route said."""
+        if isinstance(decision, Refuse):
+            self._refuse(decision.status, decision.body, decision.headers)
+            return
+        try:
+            key = httphead.check_handshake(request)
+        except HeadError as error:
+            self._refuse(error.status, f"{error.reason}\n".encode(), error.headers)
+            return
+        self._accept(request, decision, key, rest)
+
+    def _accept(self, request: Request, accept: Accept, key: str, rest: bytes) -> None:
+        front = self._front
+        front._heads.pop(self, None)
+        fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", key)]
+        codec: Deflate | None = None
+        if accept.deflate is not None:
+            negotiated = negotiate(request.headers.get("sec-websocket-extensions", ""), accept.deflate)
+            if negotiated is not None:
+                fields.append(("Sec-WebSocket-Extensions", negotiated[0]))
+                codec = negotiated[1]
+        websocket = WebSocket(
+            self._transport,
+            request,
+            front._lost_websocket,
+            max_size=accept.max_size,
+            high_water=accept.high_water,
+            close_timeout=accept.close_timeout,
+            deflate=codec,
+        )
+        response = httphead.response(101, [*fields, *accept.headers])
+        front.websockets.add(websocket)
+        self._transport.set_protocol(websocket)
+        websocket.start(accept.on_open, response, rest)
+
+    def _to_tornado(self, data: bytes) -> None:
+        front = self._front
+        front._heads.pop(self, None)
+        http = front._http
+        stream = TransportStream(
+            self._transport,
+            front._lost,
+            peer=self._peer,
+            scheme=self._scheme,
+            max_buffer_size=http.max_buffer_size,
+            read_chunk_size=http.read_chunk_size,
+        )
+        serve(http, stream, data)
+
+    def _refuse(self, status: int, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> None:
+        """Answer and end. A client that still sends is listened to for a moment: closing with data unread would reset
+        the connection, and could take the answer with it."""
+        self._refused = True
+        self._data = b""
+        self._transport.write(httphead.refusal(status, body, headers))
+        self._front._owe(self, _LINGER)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def too_late(self) -> None:
+        """The time for the head, or for hanging up, is over."""
+        if self._refused or not self._data:
+            self._transport.abort()
+        else:
+            self._refuse(408, _HEAD_TOO_SLOW)
+
+    def eof_received(self) -> None:
+        """Gone before it said anything whole: the transport closes itself."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._front._heads.pop(self, None)
+        self._front._lost(self._transport)
+
+
+def _bind_unix(path: str, mode: int) -> socket.socket:
+    """A bound unix socket. A file left by a listener that is gone is removed."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        try:
+            left = os.stat(path)
+        except FileNotFoundError:
+            pass
+        else:
+            if not stat.S_ISSOCK(left.st_mode):
+                raise FileExistsError(17, "there is a file that is no socket", path)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.settimeout(1.0)
+                try:
+                    probe.connect(path)
+                except ConnectionRefusedError:
+                    os.unlink(path)
+                except OSError:
+                    pass  # bind() says what is wrong
+        sock.bind(path)
+        os.chmod(path, mode)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

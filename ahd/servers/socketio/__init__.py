@@ -1,0 +1,1 @@
+"""Socket.IO: the transport and what runs on it."""
