@@ -1,0 +1,166 @@
+"""From a file and an environment to a Config, or to all mistakes in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from . import files, legacy, rules, tree
+from . import schema as schemas
+from .environment import override, substitute
+from .mistakes import ConfigError, Mistake, Note, dotted
+from .mistakes import Path as KeyPath
+from .model import SECTIONS, Config, Secret
+from .tree import Node, plain
+from .validate import place_of, validate
+
+Values = dict[str, dict[str, Any]]
+
+
+def load(path: str | Path, environ: Mapping[str, str]) -> Config:
+    """The configuration of a file. Raises ConfigError with all mistakes of the file and of the AHD_ variables."""
+    file = Path(path)
+    text = files.read_text(file, str(path))
+    return loads(text, environ, source=str(path), directory=file.parent)
+
+
+def loads(text: str, environ: Mapping[str, str], *, source: str = "ahd.yaml", directory: str | Path = ".") -> Config:
+    """The configuration of a text: `source` is its name in mistakes, `directory` what its paths are relative to."""
+    schema = schemas.load_schema()
+    root, mistakes = tree.parse(text, source)
+    if root is None:
+        raise ConfigError(mistakes)
+    root, values, wrong, found = read(root, environ, schema, Path(directory).absolute())
+    mistakes += found
+
+    view = rules.View(root, wrong, values, schemas.defaults(schema))
+    findings = rules.check(view)
+    mistakes += [finding for finding in findings if isinstance(finding, Mistake)]
+    notes = [finding for finding in findings if isinstance(finding, Note)]
+
+    plan = _plan(values, schema)
+    for line in plan.report:
+        given = view.given("webSockets", "options", line.name)
+        key: KeyPath = ("webSockets", "options", line.name) if given else ("webSockets", "settings")
+        if line.outcome == "refused":
+            mistakes.append(Mistake(place_of(root, key), dotted(key), line.sentence))
+        elif line.outcome != "mapped":
+            reason = line.sentence if given else f"{line.name}: {line.sentence}"
+            notes.append(Note(place_of(root, key), dotted(key), f"{line.outcome}: {reason}"))
+    if mistakes:
+        raise ConfigError(mistakes)
+    notes.sort(key=lambda note: (note.place.line, note.place.column))
+    built = {schemas.snake(name): _section(name, values[name]) for name in SECTIONS}
+    return Config(**built, socket_io=plan, notes=tuple(notes))
+
+
+def read(
+    root: Node, environ: Mapping[str, str], schema: schemas.Schema, directory: Path
+) -> tuple[Node, Values, set[KeyPath], list[Mistake]]:
+    """A tree with the environment's part, checked against the schema: the tree as it then is, the value of every key
+    (the default in place of a wrong one), the paths of what is wrong, and the mistakes."""
+    root, mistakes = override(root, environ, schema)
+    root, unset = substitute(root, environ, schema)
+    mistakes += unset
+    if isinstance(root.value, dict):
+        empty = {name: Node({}, node.place) for name, node in root.value.items() if node.value is None}
+        root = Node({**root.value, **empty}, root.place, root.keys)
+    against_schema, wrong = validate(root, schema)
+    mistakes += against_schema
+    if not isinstance(root.value, dict):
+        raise ConfigError(mistakes)
+    values = _values(root, wrong, schema)
+    mistakes += _read_files(root, values, wrong, schema, directory, environ)
+    return root, values, wrong, mistakes
+
+
+def _values(root: Node, wrong: set[KeyPath], schema: schemas.Schema) -> Values:
+    values = schemas.defaults(schema)
+    for section, node in root.value.items():
+        if section not in values or (section,) in wrong or not isinstance(node.value, dict):
+            continue
+        for key, child in node.value.items():
+            about = [path for path in wrong if path[:2] == (section, key)]
+            if key not in values[section] or any(not _is_option(path) for path in about):
+                continue
+            value = plain(child)
+            for path in about:
+                value.pop(path[2], None)
+            values[section][key] = value
+    return values
+
+
+def _is_option(path: KeyPath) -> bool:
+    """A wrong option leaves the others as they are; in any other key a wrong part makes the whole wrong."""
+    return path[:2] == ("webSockets", "options") and len(path) > 2
+
+
+def _read_files(
+    root: Node,
+    values: Values,
+    wrong: set[KeyPath],
+    schema: schemas.Schema,
+    directory: Path,
+    environ: Mapping[str, str],
+) -> list[Mistake]:
+    """Make paths absolute and secrets known, in place, and say which files cannot be read."""
+    mistakes = []
+
+    def found(path: KeyPath, reason: str) -> None:
+        wrong.add(path)
+        mistakes.append(Mistake(place_of(root, path), dotted(path), reason))
+
+    for section, part in schemas.sections(schema):
+        for key, inner in schemas.keys(schema, part):
+            value, kind = values[section][key], inner.get("x-path")
+            if value is None:
+                continue
+            if inner.get("x-secret"):
+                if isinstance(value, dict):
+                    try:
+                        value = files.read_secret(value["file"], directory, environ)
+                    except (OSError, ValueError) as error:
+                        found((section, key, "file"), f"the secret's file: {files.why_unreadable(error)}")
+                        value = ""
+                values[section][key] = Secret(value)
+            elif kind == "module":
+                for index, module in enumerate(value):
+                    if "/" in module or module in (".", ".."):
+                        value[index] = str(files.absolute(module, directory, environ))
+                        if problem := files.path_problem(Path(value[index]), kind):
+                            found((section, key, index), f"{value[index]}: {problem}")
+            elif kind:
+                values[section][key] = files.absolute(value, directory, environ)
+                if problem := files.path_problem(values[section][key], kind):
+                    found((section, key), f"{values[section][key]}: {problem}")
+    return mistakes
+
+
+def _plan(values: Values, schema: schemas.Schema) -> legacy.SocketIOPlan:
+    sockets = values["webSockets"]
+    return legacy.make_plan(
+        sockets["settings"],
+        sockets["options"],
+        log_level=sockets["logLevel"],
+        allowed_origins=values["commonWeb"]["allowedOrigins"],
+        defaults=schemas.option_defaults(schema),
+    )
+
+
+def _section(name: str, values: dict[str, Any]) -> Any:
+    schema = schemas.load_schema()
+    fields = {}
+    for key, part in schemas.keys(schema, dict(schemas.sections(schema))[name]):
+        value = values[key]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            value = float(value) if "number" in schemas.types(part) else int(value)
+        fields[schemas.snake(key)] = _frozen(value)
+    return SECTIONS[name](**fields)
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return MappingProxyType({key: _frozen(child) for key, child in value.items()})
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

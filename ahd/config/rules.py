@@ -1,0 +1,147 @@
+"""Rules between keys, which a schema cannot say well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from .legacy import allowed_patterns
+from .mistakes import Mistake, Note, Path, dotted
+from .tree import Node
+from .validate import node_at, place_of
+
+Finding = Mistake | Note
+
+
+class SkipError(Exception):
+    """A rule needs a value that is wrong by itself, and has been reported."""
+
+
+class View:
+    """The values of the file with the defaults behind them. Reading one that is wrong raises SkipError."""
+
+    def __init__(
+        self, root: Node, wrong: set[Path], values: Mapping[str, dict[str, Any]], defaults: Mapping[str, dict[str, Any]]
+    ) -> None:
+        self.root = root
+        self._wrong = wrong
+        self._values = values
+        self._defaults = defaults
+
+    def get(self, section: str, key: str) -> Any:
+        if any(path[:2] in ((section,), (section, key)) for path in self._wrong):
+            raise SkipError
+        return self._values[section][key]
+
+    def default(self, section: str, key: str) -> Any:
+        return self._defaults[section][key]
+
+    def given(self, *path: str) -> bool:
+        """Whether the file or the environment says something there, be it null or not."""
+        return node_at(self.root, path) is not None
+
+    def mistake(self, path: Path, reason: str) -> Mistake:
+        return Mistake(place_of(self.root, path), dotted(path), reason)
+
+    def note(self, path: Path, reason: str) -> Note:
+        return Note(place_of(self.root, path), dotted(path), reason)
+
+
+Rule = Callable[[View], Iterator[Finding]]
+
+
+def check(view: View) -> list[Finding]:
+    """What all rules find."""
+    findings: list[Finding] = []
+    for rule in RULES:
+        try:
+            findings.extend(rule(view))
+        except SkipError:
+            continue
+    return findings
+
+
+SERVERS = ("httpServer",)
+"""The sections of servers with a listening socket of their own."""
+
+
+def _servers(view: View) -> Iterator[Finding]:
+    http, sockets = view.get("httpServer", "enable"), view.get("webSockets", "enable")
+    if sockets and not http:
+        path = ("webSockets", "enable") if view.given("webSockets", "enable") else ("httpServer", "enable")
+        yield view.mistake(path, "webSockets.enable needs httpServer.enable: set both to true, or both to false")
+    elif not any(view.get(server, "enable") for server in SERVERS):
+        names = " or ".join(f"{server}.enable" for server in SERVERS)
+        yield view.mistake(("httpServer", "enable"), f"nothing would listen: no server is enabled; set {names}")
+
+
+def _tls(section: str, key: str) -> Rule:
+    def rule(view: View) -> Iterator[Finding]:
+        secure, value = view.get(section, "secure"), view.get(section, key)
+        if secure and value is None:
+            path = (section, key) if view.given(section, key) else (section, "secure")
+            yield view.mistake(path, f"{section}.secure needs {section}.{key}")
+        elif value is not None and not secure:
+            yield view.note((section, key), f"it is not used as long as {section}.secure is false")
+
+    return rule
+
+
+def _unix_socket(view: View) -> Iterator[Finding]:
+    if view.get("httpServer", "unixSocket") is None:
+        return
+    for key in ("bindIP", "port"):
+        if view.get("httpServer", key) != view.default("httpServer", key):
+            yield view.mistake(("httpServer", key), "it cannot be given together with httpServer.unixSocket")
+
+
+def _shutdown_times(view: View) -> Iterator[Finding]:
+    needed = view.get("shutdown", "delay") + view.get("shutdown", "drain")
+    timeout = view.get("shutdown", "timeout")
+    if timeout < needed:
+        key = next((key for key in ("timeout", "drain", "delay") if view.given("shutdown", key)), "timeout")
+        reason = f"shutdown.timeout ({timeout:g}) must be at least shutdown.delay + shutdown.drain ({needed:g})"
+        yield view.mistake(("shutdown", key), reason)
+
+
+def _default_room(view: View) -> Iterator[Finding]:
+    room, longest = view.get("general", "defaultChatRoom"), view.get("chat", "maxRoomNameLength")
+    path = ("general", "defaultChatRoom")
+    if len(room) > longest:
+        if not view.given(*path):
+            path = ("chat", "maxRoomNameLength")
+        yield view.mistake(path, f"the default room {room} is longer than chat.maxRoomNameLength ({longest})")
+    elif any(ord(character) < 32 or 127 <= ord(character) < 160 for character in room):
+        yield view.mistake(path, "a room's name must not have control characters")
+
+
+def _url_paths(view: View) -> Iterator[Finding]:
+    options, files = view.get("webSockets", "options"), view.get("commonWeb", "urlPathForFiles")
+    resource = options.get("resource", "").strip("/")
+    if resource and (resource == files or resource.startswith(f"{files}/") or files.startswith(f"{resource}/")):
+        path = ("webSockets", "options", "resource")
+        yield view.mistake(path, f"/{resource} and commonWeb.urlPathForFiles (/{files}) must not contain each other")
+
+
+def _origins(view: View) -> Iterator[Finding]:
+    options, allowed = view.get("webSockets", "options"), view.get("commonWeb", "allowedOrigins")
+    for name in ("cors_allowed_origins", "origins"):
+        if name in options and allowed and view.get("webSockets", "enable"):
+            reason = f"Socket.IO does not use it: webSockets.options.{name} is given, and counts there"
+            yield view.note(("commonWeb", "allowedOrigins"), reason)
+            break
+    if options.get("cors_credentials") and any(pattern.any for pattern in allowed_patterns(options, allowed)):
+        reason = "pages of any origin may act with the cookies of their visitors; name the origins instead"
+        yield view.note(("webSockets", "options", "cors_credentials"), reason)
+
+
+RULES: tuple[Rule, ...] = (
+    _servers,
+    _tls("httpServer", "keyFile"),
+    _tls("httpServer", "certFile"),
+    _unix_socket,
+    _shutdown_times,
+    _default_room,
+    _url_paths,
+    _origins,
+)
