@@ -112,6 +112,38 @@ class Bus(Protocol):
         """One hearer less; the node stops hearing with the last. Never raises StoreUnavailable."""
 
 
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What one ahd process tells of itself.
+
+    `started_at` and `seen_at` (when it last told) are epoch milliseconds; `configuration` is the fingerprint of its
+    effective configuration, `figures` are numbers by name that can be added up over nodes.
+    """
+
+    id: str
+    started_at: int
+    seen_at: int
+    configuration: str
+    figures: dict[str, int]
+
+
+class Nodes(Protocol):
+    """The ahd processes that are one system."""
+
+    @property
+    def id(self) -> str:
+        """This node's own; new at each start."""
+
+    def introduce(self, configuration: str, figures: Callable[[], dict[str, int]]) -> None:
+        """Say what this node tells of itself: its fingerprint, and a function that is asked for figures now and then.
+
+        Called before the store is opened, and again when a reload has changed the configuration.
+        """
+
+    async def all(self) -> list[Node]:
+        """All living nodes by start, this one included, with its figures of now; the others' are a second old."""
+
+
 class Store(Protocol):
     """What is behind the rooms and the cache.
 
@@ -119,10 +151,16 @@ class Store(Protocol):
     ever suspends: the caller may then drive them without a task.
     """
 
-    immediate: bool
-    cache: Cache
-    presence: Presence
-    bus: Bus
+    @property
+    def immediate(self) -> bool: ...
+    @property
+    def cache(self) -> Cache: ...
+    @property
+    def presence(self) -> Presence: ...
+    @property
+    def bus(self) -> Bus: ...
+    @property
+    def nodes(self) -> Nodes: ...
 
     async def open(self, deliver: Callable[[Say], None]) -> None:
         """Connect and begin to hear. Returns at once when the store is away and keeps trying."""
@@ -146,4 +184,3 @@ class Actions(Protocol):
 
 Spawn = Callable[[Awaitable[Any]], None]
 """Run a coroutine to its end in a task of its own that is kept track of. Handed to the core by the application."""
-

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 import time
+import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ahd.core.interfaces import Cached
+from ahd.core.interfaces import Cached, Node
 from ahd.core.message import Encode, Say
 
 Clock = Callable[[], int]
@@ -136,6 +137,10 @@ class MemoryPresence:
     async def members(self, room: str) -> list[str]:
         return list(self._rooms.get(room, ()))
 
+    def clear(self) -> None:
+        """Forget everybody."""
+        self._rooms.clear()
+
     def _add(self, room: str, member: str) -> None:
         self._rooms.setdefault(room, {})[member] = None
 
@@ -167,6 +172,24 @@ def _nobody(say: Say) -> None:
     """Stands for the node's rooms until the store is opened."""
 
 
+class MemoryNodes:
+    """This node, alone."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.id = uuid.uuid4().hex
+        self._clock = clock
+        self._started_at = clock()
+        self._configuration = ""
+        self._figures: Callable[[], dict[str, int]] = dict
+
+    def introduce(self, configuration: str, figures: Callable[[], dict[str, int]]) -> None:
+        self._configuration = configuration
+        self._figures = figures
+
+    async def all(self) -> list[Node]:
+        return [Node(self.id, self._started_at, self._clock(), self._configuration, self._figures())]
+
+
 class MemoryStore:
     """Cache, presence and bus of a single node. No method suspends."""
 
@@ -177,12 +200,14 @@ class MemoryStore:
         self.cache = MemoryCache(encode, decode, max_entries, max_size, clock)
         self.presence = MemoryPresence()
         self.bus = MemoryBus()
+        self.nodes = MemoryNodes(clock)
 
     async def open(self, deliver: Callable[[Say], None]) -> None:
         self.presence.deliver = self.bus.deliver = deliver
 
     async def close(self) -> None:
         self.presence.deliver = self.bus.deliver = _nobody
+        self.presence.clear()
 
     def away(self) -> str | None:
         return None

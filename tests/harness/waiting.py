@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import random
@@ -68,3 +69,15 @@ def measured() -> Iterator[Callable[[], float]]:
     """`with measured() as seconds:` … `seconds()` is the time since the start."""
     start = time.monotonic()
     yield lambda: time.monotonic() - start
+
+
+async def eventually_async(
+    condition: Callable[[], T], deadline: float = DEADLINE, interval: float = 0.01, what: str = ""
+) -> T:
+    """`eventually` for a condition that comes true on the running loop."""
+    end = time.monotonic() + deadline
+    while not (result := condition()):
+        if time.monotonic() >= end:
+            raise AssertionError(f"not within {deadline} s: {what or getattr(condition, '__name__', condition)}")
+        await asyncio.sleep(interval)
+    return result

@@ -1,0 +1,1 @@
+"""What every store must do, run over each kind: the contract of ahd.core.interfaces."""
