@@ -58,11 +58,11 @@ smoke: prepare
 			touch $$venv/.test; \
 		fi; \
 		echo "Python $$version:"; \
-		$$venv/bin/python -m pytest -q -n 2 -m smoke --durations=0 --durations-min=5 </dev/null; \
+		$$venv/bin/python -m pytest -q -n 2 --dist loadfile -m smoke --durations=0 --durations-min=5 </dev/null; \
 	done
 
 test: prepare lint smoke
-	$(VENV)/bin/python -m pytest -n 2 $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 clean:
 	rm -rf $(VENV) .venvs .make build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

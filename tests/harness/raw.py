@@ -71,10 +71,16 @@ def request(
 class Polling:
     """A session over HTTP long-polling."""
 
-    def __init__(self, url: str, path: str = PATH, headers: Mapping[str, str] | None = None, **query: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        path: str = PATH,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> None:
         self.url = url + path
         self.headers = dict(headers or {})
-        self.query = {"EIO": "4", "transport": "polling", **query}
+        self.query = {"EIO": "4", "transport": "polling", **(query or {})}
         self.sid = ""
 
     def request(self, method: str = "GET", body: bytes | str | None = None, timeout: float = DEADLINE) -> Answer:
@@ -129,9 +135,14 @@ class WebSocket:
     """A session over WebSocket, or the WebSocket of an upgrade when `sid` is given."""
 
     def __init__(
-        self, url: str, path: str = PATH, sid: str = "", headers: Mapping[str, str] | None = None, **query: str
+        self,
+        url: str,
+        path: str = PATH,
+        sid: str = "",
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
     ) -> None:
-        values = {"EIO": "4", "transport": "websocket", **query, **({"sid": sid} if sid else {})}
+        values = {"EIO": "4", "transport": "websocket", **(query or {}), **({"sid": sid} if sid else {})}
         address = url.replace("http", "ws", 1) + path + "?" + urlencode(values)
         self._stack = contextlib.ExitStack()
         opening = connect(
