@@ -42,6 +42,7 @@ class Connection:
         "pending",
         "remote_address",
         "room",
+        "sticky",
         "total_actions",
     )
 
@@ -52,6 +53,8 @@ class Connection:
         self.link = link
         self.params = params
         """The parameters of its last action, or the sticky ones; shared until changed, so replace, never mutate."""
+        self.sticky = False
+        """Whether `params` are the client's to set, so that an action leaves them alone (TCP)."""
         self.connected_at = now_ms()
         self.room = ""
         self.listening: set[str] | frozenset[str] = NO_ROOMS

@@ -175,8 +175,11 @@ class Store(Protocol):
 class Actions(Protocol):
     """What an application offers; implemented by `ahd.actions.runner`."""
 
-    def start(self, connection: Connection, params: JsonObject, answer: Answer) -> None:
+    def start(self, connection: Connection, params: JsonObject, answer: Answer, text: bool = False) -> None:
         """Run the action that `params["action"]` names and answer exactly once, now or later; never raises.
+
+        `text`: strings among the parameters came as text and are converted to what the action declares. The
+        connection's `params` become these, unless they are `sticky`.
 
         The answer is the action's own object with `context`, or `failed(sentence)`; the caller adds the count.
         """

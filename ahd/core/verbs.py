@@ -92,6 +92,8 @@ VERBS: Mapping[str, Verb] = {
 """The verbs that answer from the server itself; `action` is the application's."""
 
 ACTION = "action"
+TEXT_ACTION = "textAction"
+"""`action` from a transport on which parameters are text; no event of section 4."""
 FAREWELLS = frozenset({"quit", "exit", "close"})
 NAMES = frozenset({*VERBS, ACTION, *FAREWELLS})
 """Every event of section 4 that a client may send."""
@@ -102,6 +104,8 @@ class Verbs:
 
     def __init__(self, rooms: Rooms, actions: Actions, words: Words, immediate: bool, spawn: Spawn) -> None:
         self.rooms = rooms
+        self.table = dict(VERBS)
+        """What is answered here; a server adds what only its clients may say, once, before it starts."""
         self._actions = actions
         self._words = words
         self._immediate = immediate
@@ -126,7 +130,10 @@ class Verbs:
             self._advance(connection, self.rooms.leave(connection))
 
     def receive(self, connection: Connection, verb: str, data: Any, answer: Answer) -> None:
-        """Take one verb of `NAMES`: count it and answer it exactly once, now or later. Never raises, never waits."""
+        """Take one verb of `NAMES` or `table`: count it and answer it exactly once, now or later.
+
+        Never raises, never waits.
+        """
         if connection.gone:
             return
         if verb in FAREWELLS:
@@ -154,13 +161,15 @@ class Verbs:
             return
         if verb == ACTION:
             self._actions.start(connection, data, reply)
+        elif verb == TEXT_ACTION:
+            self._actions.start(connection, data, reply, text=True)
         else:
             self._advance(connection, self._answered(connection, verb, data, reply))
 
     async def _answered(self, connection: Connection, verb: str, data: JsonObject, reply: Answer) -> None:
         """Run one verb; the only `except` of its path."""
         try:
-            message = await VERBS[verb](self, connection, data)
+            message = await self.table[verb](self, connection, data)
         except Refused as refused:
             message = failed(refused.sentence)
         except StoreUnavailable:

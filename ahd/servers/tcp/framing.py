@@ -13,12 +13,11 @@ from enum import Enum
 from typing import Any
 
 from ahd.core.message import JsonObject
+from ahd.core.verbs import ACTION, TEXT_ACTION
 
 Request = tuple[str, JsonObject]
 """A verb of section 4, one of section 8's for parameters, TEXT_ACTION or MALFORMED, and its data."""
 
-TEXT_ACTION = "textAction"
-"""An action called by its bare name: the sticky parameters, and those of the line, which all are text."""
 MALFORMED = "malformed"
 """`{"error": sentence}`: a line that is no request."""
 
@@ -97,8 +96,9 @@ class Lines:
         """The lines and marks that these bytes complete."""
         if self._ended:
             return []
+        ended = False
         if self._telnet is not _Telnet.TEXT or _SPECIAL.search(data) is not None:
-            data = self._without_telnet(data)
+            data, ended = self._without_telnet(data)
         found: list[bytes | Mark] = []
         *ends, rest = data.split(b"\n")
         if ends:
@@ -125,13 +125,14 @@ class Lines:
                 found.append(Mark.TOO_LONG)
                 self._skipping = True
                 self._rest = b""
-        if self._ended:
+        if ended:
+            self._ended = True
             found.append(Mark.END)
             self._rest = b""
         return found
 
-    def _without_telnet(self, data: bytes) -> bytes:
-        """The text among telnet's commands, up to where the session ends."""
+    def _without_telnet(self, data: bytes) -> tuple[bytes, bool]:
+        """The text among telnet's commands, up to where the session ends; and whether it ends here."""
         text = bytearray()
         state = self._telnet
         for byte in data:
@@ -139,15 +140,13 @@ class Lines:
                 if byte == IAC:
                     state = _Telnet.COMMAND
                 elif byte in (CTRL_C, CTRL_D):
-                    self._ended = True
-                    break
+                    return bytes(text), True
                 else:
                     text.append(byte)
             elif state is _Telnet.COMMAND:
                 state = _Telnet.TEXT
                 if byte in INTERRUPTS:
-                    self._ended = True
-                    break
+                    return bytes(text), True
                 if WILL <= byte <= DONT:
                     state = _Telnet.OPTION
                 elif byte == SB:
@@ -162,7 +161,7 @@ class Lines:
             else:
                 state = _Telnet.TEXT if byte == SE else _Telnet.SUB
         self._telnet = state
-        return bytes(text)
+        return bytes(text), False
 
 
 def parse(line: bytes, decode: Callable[[bytes], Any]) -> Request:
@@ -220,7 +219,7 @@ def _object(value: Any) -> Request:
         verb, data = value.pop("verb"), value.pop("data", None)
         if value:
             return malformed(UNEXPECTED_KEY.format(key=next(iter(value)), what="verb and data"))
-        if verb == "action" or type(verb) is not str or verb not in VERBS:
+        if type(verb) is not str or verb not in VERBS:
             return malformed(VERB_NOT_KNOWN.format(verb=verb))
         # Data that is no object is the core's to refuse.
         return verb, {} if data is None else data
@@ -234,8 +233,8 @@ def _object(value: Any) -> Request:
             params["action"] = value.pop("action")
         if value:
             return malformed(UNEXPECTED_KEY.format(key=next(iter(value)), what="action and params"))
-        return "action", params
-    return "action", value
+        return ACTION, params
+    return ACTION, value
 
 
 def _assignment(word: str) -> str:
