@@ -1,0 +1,3 @@
+// Types of ahsocket.mjs.
+export * from "./ahsocket.js";
+export { default } from "./ahsocket.js";
