@@ -1,3 +1,4 @@
 // Types of ahsocket.mjs.
+import { AHsocket } from "./ahsocket.js";
 export * from "./ahsocket.js";
-export { default } from "./ahsocket.js";
+export default AHsocket;

@@ -84,7 +84,11 @@ def _npm(work: Path) -> list[str]:
         return _npm_in(Path(spec.origin).parent)
     place = work / "node"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    _run([*pip, "--target", str(place), NODE_PACKAGE], work, f"npm is not installed, and pip could not get {NODE_PACKAGE}")
+    _run(
+        [*pip, "--target", str(place), NODE_PACKAGE],
+        work,
+        f"npm is not installed, and pip could not get {NODE_PACKAGE}",
+    )
     return _npm_in(place / NODE_MODULE)
 
 
@@ -108,7 +112,13 @@ def _run(command: list[str], cwd: Path, failure: str) -> None:
     environment = {**os.environ, "npm_config_update_notifier": "false", "npm_config_fund": "false"}
     try:
         done = subprocess.run(  # noqa: S603 - a fixed command without a shell
-            command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMMAND_TIMEOUT
+            command,
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT,
         )
     except subprocess.TimeoutExpired:
         raise FetchError(f"{failure}: no end after {COMMAND_TIMEOUT:.0f} seconds") from None

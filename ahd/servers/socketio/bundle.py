@@ -21,8 +21,8 @@ _SCRIPT = "text/javascript; charset=utf-8"
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
 
-#: Seconds a name without a version may be used without asking again: as long as a page load takes, so that an upgrade is
-#: seen at once.
+#: Seconds a name without a version may be used without asking again: short, so that an upgrade
+#: is seen at once.
 SHORT = 60
 
 _SOURCE_MAP = re.compile(rb"\n?//# sourceMappingURL=[^\n]*\n*\Z")
