@@ -32,11 +32,14 @@ $(VENV)/.test: pyproject.toml $(VENV)/.run
 	@$(PIP) install --quiet --editable '.[dev]'
 	@touch $@
 
+# Without the browser client ahd runs too, and says so.
 run: $(VENV)/.run
+	-@$(VENV)/bin/python -m ahd.client.fetch
 	@exec $(VENV)/bin/ahd --config $(CONFIG) $(ARGS)
 
 prepare: $(VENV)/.test
 	@.ci/prepare
+	@$(VENV)/bin/python -m ahd.client.fetch
 	@$(VENV)/bin/python -m tests.harness.node
 
 lint: $(VENV)/.test

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import gzip
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ahd.client.fetch import FILES, VERSION
+from ahd.config.legacy import BrowserClientPlan
 from ahd.servers.socketio.bundle import SHORT, BrowserClient
 
 VERSIONED = f"socket.io.v{VERSION}.js"
 
 
-@dataclass(frozen=True)
-class Plan:
-    enable: bool = True
-    minification: bool = True
-    etag: bool = True
-    gzip: bool = True
-    cache: bool = True
-    expires: int = 315360000
+def plan(**changed: Any) -> BrowserClientPlan:
+    """Everything on, but for what is `changed`."""
+    on = {"enable": True, "minification": True, "etag": True, "gzip": True, "cache": True, "expires": 315360000}
+    return BrowserClientPlan(**{**on, **changed})
 
 
 @pytest.fixture
@@ -35,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_main_script_is_the_build_then_the_old_face_then_the_map(folder: Path) -> None:
-    status, headers, body = BrowserClient(Plan(), folder).answer("socket.io.js", {})
+    status, headers, body = BrowserClient(plan(), folder).answer("socket.io.js", {})
     assert status == 200
     assert headers["Content-Type"] == "text/javascript; charset=utf-8"
     assert body.decode() == "/* socket.io.min.js */\n/* io09.js */\n//# sourceMappingURL=socket.io.min.js.map\n"
@@ -43,14 +40,14 @@ def test_main_script_is_the_build_then_the_old_face_then_the_map(folder: Path) -
 
 
 def test_minification_chooses_the_build(folder: Path) -> None:
-    plain = BrowserClient(Plan(minification=False), folder)
+    plain = BrowserClient(plan(minification=False), folder)
     for name in ("socket.io.js", VERSIONED):
         assert b"/* socket.io.js */" in plain.answer(name, {})[2]
     assert b"/* socket.io.min.js */" in plain.answer("socket.io.min.js", {})[2]
 
 
 def test_every_name_is_served(folder: Path) -> None:
-    client = BrowserClient(Plan(), folder)
+    client = BrowserClient(plan(), folder)
     assert {*FILES, VERSIONED, "ahsocket.js", "ahsocket.mjs", "ahsocket.d.ts", "ahsocket.d.mts"} == client.names
     for name in client.names:
         status, headers, body = client.answer(name, {})
@@ -66,18 +63,18 @@ def test_every_name_is_served(folder: Path) -> None:
     "name", ["", "x.js", "io09.js", "fetch.py", "../__init__.py", "socket.io.js/", "%2e%2e", "socket.io.js\0"]
 )
 def test_other_names_are_not_found(folder: Path, name: str) -> None:
-    status, headers, body = BrowserClient(Plan(), folder).answer(name, {})
+    status, headers, body = BrowserClient(plan(), folder).answer(name, {})
     assert (status, headers["Content-Type"]) == (404, "text/plain; charset=utf-8")
     assert body == b"There is no such file.\n"
 
 
 def test_another_version_names_the_one_there_is(folder: Path) -> None:
-    status, _, body = BrowserClient(Plan(), folder).answer("socket.io.v0.9.16.js", {})
+    status, _, body = BrowserClient(plan(), folder).answer("socket.io.v0.9.16.js", {})
     assert (status, body) == (404, f"This server has {VERSIONED}.\n".encode())
 
 
 def test_disabled_serves_nothing(folder: Path) -> None:
-    client = BrowserClient(Plan(enable=False), folder)
+    client = BrowserClient(plan(enable=False), folder)
     assert client.names == frozenset()
     assert client.missing() is None
     for name in ("socket.io.js", "ahsocket.js"):
@@ -86,16 +83,16 @@ def test_disabled_serves_nothing(folder: Path) -> None:
 
 
 def test_versioned_names_keep_for_expires_others_shortly(folder: Path) -> None:
-    client = BrowserClient(Plan(expires=1000), folder)
+    client = BrowserClient(plan(expires=1000), folder)
     assert client.answer(VERSIONED, {})[1]["Cache-Control"] == "public, max-age=1000, immutable"
     for name in client.names - {VERSIONED}:
         assert client.answer(name, {})[1]["Cache-Control"] == f"public, max-age={SHORT}"
-    never = BrowserClient(Plan(expires=0), folder)
+    never = BrowserClient(plan(expires=0), folder)
     assert never.answer(VERSIONED, {})[1]["Cache-Control"] == f"public, max-age={SHORT}"
 
 
 def test_etag_answers_304_without_a_body(folder: Path) -> None:
-    client = BrowserClient(Plan(), folder)
+    client = BrowserClient(plan(), folder)
     etag = client.answer("socket.io.js", {})[1]["ETag"]
     assert re.fullmatch(r'"[0-9a-f]{32}"', etag)
     for condition in (etag, f"W/{etag}", f'"a", {etag}', f'"a,b" ,W/"c",W/{etag}', "*", " * "):
@@ -108,7 +105,7 @@ def test_etag_answers_304_without_a_body(folder: Path) -> None:
 
 
 def test_without_etag_there_is_none_and_no_304(folder: Path) -> None:
-    status, headers, _ = BrowserClient(Plan(etag=False), folder).answer("socket.io.js", {"If-None-Match": "*"})
+    status, headers, _ = BrowserClient(plan(etag=False), folder).answer("socket.io.js", {"If-None-Match": "*"})
     assert status == 200
     assert "ETag" not in headers
 
@@ -132,7 +129,7 @@ def test_without_etag_there_is_none_and_no_304(folder: Path) -> None:
     ],
 )
 def test_gzip_when_accepted(folder: Path, accepted: str, zipped: bool) -> None:
-    client = BrowserClient(Plan(), folder)
+    client = BrowserClient(plan(), folder)
     plain = client.answer("socket.io.js", {})
     status, headers, body = client.answer("socket.io.js", {"Accept-Encoding": accepted})
     assert status == 200
@@ -144,7 +141,7 @@ def test_gzip_when_accepted(folder: Path, accepted: str, zipped: bool) -> None:
 
 
 def test_a_zipped_copy_is_confirmed_by_its_own_tag(folder: Path) -> None:
-    client = BrowserClient(Plan(), folder)
+    client = BrowserClient(plan(), folder)
     zipped = {"Accept-Encoding": "gzip"}
     etag = client.answer("socket.io.js", zipped)[1]["ETag"]
     assert client.answer("socket.io.js", {**zipped, "If-None-Match": etag})[0] == 304
@@ -152,14 +149,14 @@ def test_a_zipped_copy_is_confirmed_by_its_own_tag(folder: Path) -> None:
 
 
 def test_gzip_off_means_never(folder: Path) -> None:
-    _, headers, body = BrowserClient(Plan(gzip=False), folder).answer("socket.io.js", {"Accept-Encoding": "gzip"})
+    _, headers, body = BrowserClient(plan(gzip=False), folder).answer("socket.io.js", {"Accept-Encoding": "gzip"})
     assert "Content-Encoding" not in headers
     assert "Vary" not in headers
     assert body.startswith(b"/*")
 
 
 def test_cache_keeps_in_memory_and_without_it_each_request_reads(folder: Path) -> None:
-    kept, read = BrowserClient(Plan(cache=True), folder), BrowserClient(Plan(cache=False), folder)
+    kept, read = BrowserClient(plan(cache=True), folder), BrowserClient(plan(cache=False), folder)
     before = kept.answer("ahsocket.js", {})
     assert read.answer("ahsocket.js", {}) == before
     (folder / "ahsocket.js").write_text("/* changed */")
@@ -170,19 +167,19 @@ def test_cache_keeps_in_memory_and_without_it_each_request_reads(folder: Path) -
 
 
 def test_head_has_the_headers_of_get_and_no_body(folder: Path) -> None:
-    client = BrowserClient(Plan(), folder)
+    client = BrowserClient(plan(), folder)
     get = client.answer("socket.io.js", {"Accept-Encoding": "gzip"})
     assert client.answer("socket.io.js", {"Accept-Encoding": "gzip"}, "HEAD") == (200, get[1], b"")
     assert client.answer("nothing", {}, "HEAD")[::2] == (404, b"")
 
 
 def test_other_methods_are_refused(folder: Path) -> None:
-    status, headers, _ = BrowserClient(Plan(), folder).answer("socket.io.js", {}, "POST")
+    status, headers, _ = BrowserClient(plan(), folder).answer("socket.io.js", {}, "POST")
     assert (status, headers["Allow"]) == (405, "GET, HEAD")
 
 
 def test_a_missing_build_is_said_and_the_rest_is_served(folder: Path) -> None:
-    client = BrowserClient(Plan(), folder)
+    client = BrowserClient(plan(), folder)
     assert client.missing() is None
     (folder / "socket.io.min.js").unlink()
     warning = client.missing()

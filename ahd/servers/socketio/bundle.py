@@ -12,10 +12,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from ahd.client import FOLDER
 from ahd.client.fetch import VERSION
+from ahd.config.legacy import BrowserClientPlan
 
 _SCRIPT = "text/javascript; charset=utf-8"
 _JSON = "application/json"
@@ -26,23 +26,6 @@ _TEXT = "text/plain; charset=utf-8"
 SHORT = 60
 
 _SOURCE_MAP = re.compile(rb"\n?//# sourceMappingURL=[^\n]*\n*\Z")
-
-
-class BrowserClientPlan(Protocol):
-    """What the browser client's settings of the file came to; `expires` is in seconds."""
-
-    @property
-    def enable(self) -> bool: ...
-    @property
-    def minification(self) -> bool: ...
-    @property
-    def etag(self) -> bool: ...
-    @property
-    def gzip(self) -> bool: ...
-    @property
-    def cache(self) -> bool: ...
-    @property
-    def expires(self) -> int | float: ...
 
 
 @dataclass(frozen=True)
