@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import BinaryIO
+
+CHUNK = 65536
+"""Bytes of a file that are read and sent at a time."""
 
 
 @dataclass(slots=True)
 class HttpRequest:
-    """One whole request. `headers` has lower-case names, repeated ones joined with ", "; `query` is the raw text
-    after "?"; `remote_address` is the client's, behind trusted proxies too; `scheme` "http" or "https"."""
+    """One whole request. `headers` has lower-case names, repeated ones joined with ", " (cookies with "; "); `path` is
+    as it was sent, still percent-encoded; `query` is the raw text after "?"; `remote_address` is the client's, behind
+    trusted proxies too; `scheme` "http" or "https"."""
 
     method: str
     path: str
@@ -20,14 +26,60 @@ class HttpRequest:
     scheme: str
 
 
+class FileBody:
+    """A part of an open file as a body: `length` bytes from where the file stands. Whoever takes it closes it."""
+
+    __slots__ = ("file", "length")
+
+    def __init__(self, file: BinaryIO, length: int) -> None:
+        self.file = file
+        self.length = length
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes, a chunk at a time; fewer than `length` when the file has become shorter meanwhile."""
+        left = self.length
+        while left:
+            chunk = self.file.read(min(CHUNK, left))
+            if not chunk:
+                return
+            left -= len(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        self.file.close()
+
+
 @dataclass(slots=True)
 class HttpResponse:
-    """One whole response. Content-Length, Date and Connection are the shell's to add."""
+    """One whole response: `body`, or `file` instead. Date and Connection are the shell's to add, and Content-Length.
+
+    The shell leaves the body of an answer to HEAD out. A service that has left it out itself says Content-Length.
+    """
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
+    file: FileBody | None = None
 
 
 HttpService = Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]
 """Answers a request at once, or later: a shell runs the awaitable in a task and cancels it when the client goes."""
+
+
+def phrase(status: int) -> str:
+    """The reason phrase of a status, for the status line and for error documents."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
+
+
+def origin_form(target: str) -> str:
+    """A request target as a path with query: an absolute one (`http://host/path`) loses its scheme and host."""
+    if target.startswith("/") or target == "*":
+        return target
+    _, separator, rest = target.partition("://")
+    if not separator:
+        return f"/{target}"
+    slash = rest.find("/")
+    return rest[slash:] if slash >= 0 else "/"
