@@ -1,0 +1,5 @@
+import sys
+
+from ahd.cli import main
+
+sys.exit(main())
