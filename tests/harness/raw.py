@@ -82,6 +82,7 @@ class Polling:
         self.headers = dict(headers or {})
         self.query = {"EIO": "4", "transport": "polling", **(query or {})}
         self.sid = ""
+        self.kept: list[str] = []
 
     def request(self, method: str = "GET", body: bytes | str | None = None, timeout: float = DEADLINE) -> Answer:
         query = {**self.query, **({"sid": self.sid} if self.sid else {})}
@@ -108,19 +109,20 @@ class Polling:
         assert (answer.status, answer.text.lower()) == (200, "ok"), answer
 
     def until(self, prefix: str, deadline: float = DEADLINE) -> str:
-        """Poll until a packet starts with `prefix`, answering pings; returns the packet."""
+        """The next packet that starts with `prefix`: polls, answers pings, and keeps what comes behind for the next time."""
         end = time.monotonic() + deadline
         seen: list[str] = []
-        while time.monotonic() < end:
-            packets = self.poll(max(0.1, end - time.monotonic()))
-            seen += packets
-            for packet in packets:
-                if packet == "2":
-                    self.post("3")
-            for packet in packets:
+        while True:
+            while self.kept:
+                packet = self.kept.pop(0)
                 if packet.startswith(prefix):
                     return packet
-        raise AssertionError(f"no packet {prefix!r} within {deadline} s, but {seen}")
+                seen.append(packet)
+            remaining = end - time.monotonic()
+            assert remaining > 0, f"no packet {prefix!r} within {deadline} s, but {seen}"
+            self.kept = self.poll(remaining)
+            if "2" in self.kept:
+                self.post("3")
 
     def connect(self, namespace: str = "") -> dict[str, Any]:
         """Open, and connect to a namespace (`/custom`); returns the answer's `{sid}`."""
