@@ -109,7 +109,7 @@ class Polling:
         assert (answer.status, answer.text.lower()) == (200, "ok"), answer
 
     def until(self, prefix: str, deadline: float = DEADLINE) -> str:
-        """The next packet that starts with `prefix`: polls, answers pings, and keeps what comes behind for the next time."""
+        """The next packet that starts with `prefix`: polls, answers pings, keeps what comes behind it."""
         end = time.monotonic() + deadline
         seen: list[str] = []
         while True:
