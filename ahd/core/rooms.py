@@ -161,6 +161,11 @@ class Rooms:
         for group in groups.values():
             self.deliveries += group.deliver(say, skip)
 
+    def group(self, room: str, kind: str) -> Group | None:
+        """The links of one kind of server that hear a room on this node, if any."""
+        groups = self._groups.get(room)
+        return None if groups is None else groups.get(kind)
+
     def _announcement(self, room: str, connection: Connection, sentence: str) -> Say | None:
         if not self._limits.announce:
             return None

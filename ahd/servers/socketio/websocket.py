@@ -190,6 +190,21 @@ class WebSocket(asyncio.Protocol):
         self._close = (code, reason)
         self._say_close(frames.encode_close(code, reason))
 
+    @property
+    def deflates(self) -> bool:
+        """Whether messages are compressed for this connection: encoded frames then do not pay."""
+        return self._deflate is not None
+
+    def pause_reading(self) -> None:
+        """Read no more for now: what the handler has is enough."""
+        if not self._state:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
     def abort(self) -> None:
         """Drop the connection and everything unsent. on_lost(1006) follows from the loop, not from within this call."""
         self._state = self._state or _CLOSING

@@ -1,0 +1,50 @@
+"""The way out to one client of namespace "/"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ahd.codec import encode
+from ahd.core.errors import Disconnect
+from ahd.core.message import JsonObject
+
+from .rooms import SocketGroup
+
+if TYPE_CHECKING:
+    from .socket import EngineSocket
+
+NAMESPACE_DISCONNECT = b"41"
+"""Tells a client that the server wants it gone: it does not reconnect by itself."""
+
+
+class SocketLink:
+    """A client's session, seen from the core."""
+
+    __slots__ = ("socket",)
+
+    def __init__(self, socket: EngineSocket) -> None:
+        self.socket = socket
+
+    def new_group(self) -> SocketGroup:
+        return SocketGroup(self.socket.server.turn)
+
+    def send(self, event: str, data: JsonObject) -> None:
+        self.socket.put(b"42" + encode([event, data]))
+
+    def close(self, reason: Disconnect) -> None:
+        socket = self.socket
+        if socket.closed:
+            return
+        if not reason.again:
+            socket.put(NAMESPACE_DISCONNECT)
+        engine = socket.server
+        engine.end(socket, engine.reason.SERVER_DISCONNECT, reason.code, reason.reason)
+
+    def respond(self, reply: JsonObject) -> None:
+        """The answer to a verb that asked for no acknowledgement: the event `response`. TypeError, ValueError: the
+        reply has no JSON form, and nothing was sent."""
+        self.socket.put(b'42["response",' + encode(reply) + b"]")
+
+    def acknowledge(self, id: bytes, reply: JsonObject) -> None:
+        """The answer to a verb that asked for an acknowledgement, as `respond`."""
+        self.socket.put(b"43" + id + b"[" + encode(reply) + b"]")

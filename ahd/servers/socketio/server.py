@@ -1,0 +1,321 @@
+"""python-socketio's AsyncServer on ahd's engine. Verbs on namespace "/" go to the core at once; all else is stock.
+
+A plugin registers handlers, emits, enters rooms and disconnects on this object as on any python-socketio server. A
+handler that a plugin registers on "/" under the name of a verb takes that verb's place.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import socketio
+from socketio.packet import Packet
+
+from ahd.codec import PacketJson, decode
+from ahd.core.connection import Connection
+from ahd.core.verbs import NAMES, Verbs
+
+from .clients import ClientIndex, send
+from .engine import Engine
+from .link import SocketLink
+from .rooms import SocketGroup
+
+if TYPE_CHECKING:
+    from ahd.config.legacy import SocketIOPlan
+    from ahd.config.model import Limits
+    from ahd.core.rooms import Rooms
+
+    from .socket import EngineSocket
+
+logger = logging.getLogger("ahd.socketio")
+
+DIGITS = frozenset(b"0123456789")
+KIND = "webSocket"
+MAX_ATTACHMENTS = 100
+
+
+class JsonPacket(Packet):  # type: ignore[misc]  # python-socketio has no types
+    """A packet whose JSON is orjson's. A class of its own: the stock class's module is the whole process's."""
+
+    json = PacketJson
+
+
+class Environs(dict[str, dict[str, Any]]):
+    """The WSGI environments of the sessions, each made when it is first asked for."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def __missing__(self, sid: str) -> dict[str, Any]:
+        environ = self[sid] = self._engine.sockets[sid].handshake.environ()
+        return environ
+
+    def get(self, sid: str, default: Any = None) -> Any:
+        return self[sid] if sid in self or sid in self._engine.sockets else default
+
+
+class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has no types
+    """The server that plugins know as `app.sio`."""
+
+    def __init__(self, plan: SocketIOPlan, limits: Limits, manager: ClientIndex, params: Mapping[str, Any]) -> None:
+        self._plan = plan
+        self._limits = limits
+        super().__init__(
+            client_manager=manager,
+            serializer=JsonPacket,
+            namespaces=list(plan.namespaces),
+            logger=logging.getLogger("ahd.python-socketio"),
+            async_handlers=True,
+        )
+        self.engine: Engine = self.eio
+        self.engine.on_message = self._on_message
+        self.engine.on_attachment = self._on_attachment
+        self.engine.on_end = self._on_end
+        self.environ = Environs(self.engine)
+        self._params = params
+        self._verbs: Verbs | None = None
+        self._direct = NAMES - plan.blacklist
+        manager.gone = self._left
+        manager.hearers = self._hearers
+        manager.heard_by = self._heard_by
+
+    def _engineio_server_class(self) -> Callable[..., Engine]:
+        return partial(Engine, self._plan, self._limits)
+
+    def serve(self, verbs: Verbs) -> None:
+        """Hand the verbs of namespace "/" to the core from now on."""
+        self._verbs = verbs
+
+    def start(self) -> None:
+        """Begin the heartbeats; needs the running loop."""
+        self.manager_initialized = True
+        self.manager.initialize()
+        self.engine.wheel.start()
+
+    def on(self, event: str, handler: Any = None, namespace: str | None = None) -> Any:
+        if (namespace or "/") == "/" and event in NAMES:
+            logger.warning("a plugin's handler takes the place of the verb %s", event, extra={"event": "verbReplaced"})
+            self._direct = self._direct - {event}
+        return super().on(event, handler, namespace)
+
+    # -- from the engine
+
+    def _on_message(self, socket: EngineSocket, data: bytes) -> None:
+        """A Socket.IO packet, with Engine.IO's "4" in front. The common one by far is `42["verb",{…}]`."""
+        connection = socket.connection
+        if connection is not None and data.startswith(b"42") and socket.sid not in self._binary_packet:
+            start = data.find(b"[", 2, 24)
+            if start == 2 or (start > 2 and DIGITS.issuperset(data[2:start])):
+                try:
+                    arguments = decode(data[start:])
+                except ValueError:
+                    self.engine.fail(socket, "a packet that is not JSON")
+                    return
+                if arguments and arguments[0].__class__ is str:
+                    name = arguments[0]
+                    if name in self._direct:
+                        link: SocketLink = connection.link  # type: ignore[assignment]
+                        answer = link.respond if start == 2 else partial(link.acknowledge, data[2:start])
+                        assert self._verbs is not None
+                        self._verbs.receive(connection, name, arguments[1] if len(arguments) > 1 else None, answer)
+                        return
+                    if not self._handled(name, "/"):
+                        logger.debug("%s: no handler for the event %s", socket.sid, name)
+                        return
+        elif data == b"40" and not self._wants_connect("/"):
+            self._connect(socket)
+            return
+        self._stock(socket, data[1:])
+
+    def _stock(self, socket: EngineSocket, data: bytes) -> None:
+        """python-socketio's own way, for every packet that is rare."""
+        if socket.sid in self._binary_packet:
+            self.engine.fail(socket, "a text packet in place of an attachment")
+            return
+        try:
+            packet = self.packet_class(encoded_packet=data.decode())
+            self._check(socket, packet)
+        except (ValueError, TypeError, RecursionError) as why:
+            self.engine.fail(socket, f"a bad packet: {why}")
+            return
+        if packet.attachment_count:
+            self._binary_packet[socket.sid] = packet
+        else:
+            self.engine.hold(socket, self._take(socket, packet))
+
+    def _check(self, socket: EngineSocket, packet: Any) -> None:
+        """What python-socketio takes on trust. Raises ValueError for a packet that the protocol does not know."""
+        kind, data = packet.packet_type, packet.data
+        if kind == 0:
+            if data is not None and not isinstance(data, dict):
+                raise ValueError("CONNECT with something that is not an object")
+        elif kind == 1:
+            if data is not None:
+                raise ValueError("DISCONNECT with data")
+        elif kind in (2, 5):
+            if not isinstance(data, list) or not data or not isinstance(data[0], str):
+                raise ValueError("an event without a name")
+            if data[0] in ("connect", "disconnect", "connect_error"):
+                raise ValueError(f"the event name {data[0]} is reserved")
+        elif kind in (3, 6):
+            if not isinstance(data, list) or packet.id is None:
+                raise ValueError("an acknowledgement without its id or arguments")
+        else:
+            raise ValueError("an unknown packet")
+        if (packet.attachment_count > 0) != (kind in (5, 6)) or packet.attachment_count > MAX_ATTACHMENTS:
+            raise ValueError("a bad number of attachments")
+        if kind not in (0, 1) and self.manager.sid_from_eio_sid(socket.sid, packet.namespace or "/") is None:
+            raise ValueError("not connected to the namespace")
+
+    def _on_attachment(self, socket: EngineSocket, data: bytes) -> None:
+        packet = self._binary_packet.get(socket.sid)
+        if packet is None:
+            self.engine.fail(socket, "an attachment that belongs to nothing")
+            return
+        try:
+            whole = packet.add_attachment(data)
+        except (ValueError, TypeError, IndexError, KeyError, RecursionError) as why:
+            del self._binary_packet[socket.sid]
+            self.engine.fail(socket, f"a bad attachment: {why}")
+            return
+        if whole:
+            del self._binary_packet[socket.sid]
+            self.engine.hold(socket, self._take(socket, packet))
+
+    async def _take(self, socket: EngineSocket, packet: Any) -> None:
+        kind, namespace = packet.packet_type, packet.namespace or "/"
+        if kind == 0:
+            if namespace == "/" and packet.data is None and not self._wants_connect("/"):
+                self._connect(socket)
+            else:
+                await self._handle_connect(socket.sid, namespace, packet.data)
+        elif kind == 1:
+            await self._handle_disconnect(socket.sid, namespace, self.reason.CLIENT_DISCONNECT)
+        elif kind in (2, 5):
+            await self._handle_event(socket.sid, namespace, packet.id, packet.data)
+        else:
+            await self._handle_ack(socket.sid, namespace, packet.id, packet.data)
+
+    def _on_end(self, socket: EngineSocket, reason: str) -> None:
+        self._binary_packet.pop(socket.sid, None)
+        mine = [n for n in self.manager.get_namespaces() if self.manager.sid_from_eio_sid(socket.sid, n) is not None]
+        if mine == ["/"] and not self._handled("disconnect", "/"):
+            sid = self.manager.sid_from_eio_sid(socket.sid, "/")
+            self.manager.basic_disconnect(sid, "/")
+            self.environ.pop(socket.sid, None)
+        elif mine:
+            if socket.connection is not None and self._verbs is not None:
+                self._verbs.closed(socket.connection)
+            self.environ[socket.sid]  # made while the session can still be found: disconnect handlers ask
+            self.engine.spawn(self._handle_eio_disconnect(socket.sid, reason))
+        else:
+            self.environ.pop(socket.sid, None)
+
+    # -- namespaces
+
+    def _handled(self, event: str, namespace: str) -> bool:
+        """Whether a plugin has a handler for an event of a namespace."""
+        handlers = self.handlers
+        for place in (namespace, "*"):
+            if place in self.namespace_handlers:
+                return True
+            here = handlers.get(place)
+            if here is not None and (event in here or ("*" in here and event not in self.reserved_events)):
+                return True
+        return False
+
+    def _wants_connect(self, namespace: str) -> bool:
+        return self._handled("connect", namespace)
+
+    def _connect(self, socket: EngineSocket) -> None:
+        """Connect a session to "/" when nobody is to be asked."""
+        sid = self.manager.add(socket.sid, "/")
+        if sid is None:
+            self.engine.fail(socket, "connected to / already")
+            return
+        self.manager.accept(sid, "/")
+        socket.joined = True
+        socket.put(b'40{"sid":"' + sid.encode() + b'"}')
+        self._open(socket, sid)
+
+    async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
+        """The stock way, with a client of "/" handed to the core once it is connected."""
+        if namespace not in self._plan.namespaces and not self._listed(namespace):
+            await self._send_packet(eio_sid, self.packet_class(4, {"message": "Invalid namespace"}, namespace))
+            return
+        before = self.manager.sid_from_eio_sid(eio_sid, namespace)
+        try:
+            await super()._handle_connect(eio_sid, namespace, data)
+        except Exception:
+            sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
+            if sid is None or before is not None:
+                raise
+            logger.exception("the connect handler of %s failed", namespace, extra={"event": "handlerFailed"})
+            self.manager.basic_disconnect(sid, namespace)
+            await self._send_packet(eio_sid, self.packet_class(4, {"message": "Unable to connect"}, namespace))
+            return
+        socket, sid = self.engine.sockets.get(eio_sid), self.manager.sid_from_eio_sid(eio_sid, namespace)
+        if socket is not None and sid is not None and before is None:
+            socket.joined = True
+            if namespace == "/":
+                self._open(socket, sid)
+
+    def _listed(self, namespace: str) -> bool:
+        """Whether a plugin serves a namespace that the file does not list."""
+        return namespace in self.handlers or namespace in self.namespace_handlers
+
+    def _open(self, socket: EngineSocket, sid: str) -> None:
+        if self._verbs is not None:
+            connection = Connection(sid, KIND, socket.handshake.address, SocketLink(socket), self._params)
+            socket.connection = connection
+            self._verbs.open(connection)
+
+    def _left(self, eio_sid: str) -> None:
+        """A client has left "/", whatever the way."""
+        socket = self.engine.sockets.get(eio_sid)
+        if socket is not None and socket.connection is not None and self._verbs is not None:
+            self._verbs.closed(socket.connection)
+            socket.connection = None
+
+    # -- python-socketio's internals on this engine
+
+    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+        socket = self.engine.sockets.get(eio_sid)
+        if socket is not None:
+            encoded = pkt.encode()
+            send(socket, encoded if isinstance(encoded, list) else [encoded])
+
+    async def _handle_event(self, eio_sid: str, namespace: str, id: int | None, data: list[Any]) -> None:
+        socket = self.engine.sockets.get(eio_sid)
+        if namespace == "/" and socket is not None and data[0] in self._direct and socket.connection is not None:
+            link: SocketLink = socket.connection.link  # type: ignore[assignment]
+            answer = link.respond if id is None else partial(link.acknowledge, str(id).encode())
+            assert self._verbs is not None
+            self._verbs.receive(socket.connection, data[0], data[1] if len(data) > 1 else None, answer)
+        elif data[0] not in self._plan.blacklist:
+            await super()._handle_event(eio_sid, namespace, id, data)
+
+    async def _handle_event_internal(self, *args: Any) -> None:
+        try:
+            await super()._handle_event_internal(*args)
+        except Exception:
+            logger.exception("a plugin's handler failed", extra={"event": "handlerFailed"})
+
+    # -- ahd's rooms under python-socketio's names
+
+    def bind_rooms(self, rooms: Rooms) -> None:
+        """Let `emit(room="room:NAME")` find who hears a room."""
+        self._rooms = rooms
+
+    def _hearers(self, room: str) -> Iterator[EngineSocket]:
+        group = self._rooms.group(room, KIND)
+        if isinstance(group, SocketGroup):
+            yield from tuple(group.sockets)
+
+    def _heard_by(self, sid: str) -> list[str]:
+        connection = self._rooms.here().get(sid)
+        return [] if connection is None else [connection.room, *(connection.listening - {connection.room})]
