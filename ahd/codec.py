@@ -1,4 +1,4 @@
-"""JSON as the servers and the store speak it: orjson, and the standard library for the few values that orjson refuses."""
+"""JSON as servers and store speak it: orjson, and the standard library for the few values that orjson refuses."""
 
 from __future__ import annotations
 

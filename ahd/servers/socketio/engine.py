@@ -272,5 +272,3 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
 
 def _nothing(*_: Any) -> None:
     """Stands for the Socket.IO server until it is there."""
-
-

@@ -49,12 +49,12 @@ def first_values(query: str) -> Query:
 def error(code: int, status: int = 400) -> HttpResponse:
     """Engine.IO's answer to a request that cannot be served."""
     body = json.dumps({"code": code, "message": ERRORS[code]}, separators=(",", ":")).encode()
-    return HttpResponse(status, [("Content-Type", "application/json")], body)
+    return HttpResponse(status, list(_JSON), body)
 
 
 def unavailable() -> HttpResponse:
     """The answer to a handshake while the server drains."""
-    headers = [("Content-Type", "application/json"), ("Retry-After", str(RETRY_AFTER))]
+    headers = [*_JSON, ("Retry-After", str(RETRY_AFTER))]
     return HttpResponse(503, headers, b'{"code":3,"message":"the server is shutting down"}')
 
 
@@ -194,7 +194,7 @@ class Polling:
             return error(3)
         if len(body) > self._plan.max_message_size:
             engine.fail(socket, "a post larger than a message may be")
-            return HttpResponse(413, [("Content-Type", "application/json")], b'{"code":3,"message":"Payload too large"}')
+            return HttpResponse(413, list(_JSON), b'{"code":3,"message":"Payload too large"}')
         for packet in body.split(SEPARATOR):
             if packet[:1] != b"b":
                 engine.receive(socket, packet)
@@ -237,7 +237,8 @@ class Polling:
         return response
 
 
-_TEXT: list[tuple[str, str]] = [("Content-Type", "text/html")]
+_TEXT = (("Content-Type", "text/html"),)
+_JSON = (("Content-Type", "application/json"),)
 
 
 def unescape(body: bytes) -> bytes:

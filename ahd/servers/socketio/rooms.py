@@ -18,7 +18,6 @@ from .socket import EngineSocket
 class Turn:
     """The says of one room that have been said since the loop's last turn and have not yet left."""
 
-
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.group: SocketGroup | None = None

@@ -39,8 +39,8 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     __slots__ = (
         "_session", "awaiting_pong", "closed", "closing", "connected", "connection", "dropped", "handshake",
-        "inbox", "joined", "last_ping", "opened", "outbox", "poll", "poll_timer", "raw", "server", "sid", "slot", "unsent",
-        "upgraded", "upgrading", "ws",
+        "inbox", "joined", "last_ping", "opened", "outbox", "poll", "poll_timer", "raw", "server", "sid", "slot",
+        "unsent", "upgraded", "upgrading", "ws",
     )  # fmt: skip
 
     def __init__(self, server: Engine, sid: str, handshake: Handshake) -> None:
