@@ -71,12 +71,25 @@ class HttpServer:
 
 @dataclass(frozen=True, slots=True)
 class CommonWeb:
+    """`routes`: method ("all" too) -> routes, each `{path, action}`. `fingerprint_options` has all its keys."""
+
+    url_path_for_actions: str
     url_path_for_files: str
+    root_endpoint_type: str
     flat_file_directory: Path | None
     directory_file_type: str
     flat_file_cache_duration: int
     http_headers: Mapping[str, str]
     allowed_origins: tuple[str, ...]
+    return_error_codes: bool
+    routes: Mapping[str, tuple[Mapping[str, str], ...]]
+    fingerprint_options: Mapping[str, Any]
+    http_client_message_ttl: int | None
+    http_client_timeout: float
+    http_client_messages: int
+    http_clients: int
+    max_body_size: int
+    upload_directory: Path | None
 
 
 @dataclass(frozen=True, slots=True)

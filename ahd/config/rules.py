@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import combinations
 from typing import Any
 
 from .legacy import allowed_patterns
@@ -116,11 +118,33 @@ def _default_room(view: View) -> Iterator[Finding]:
 
 
 def _url_paths(view: View) -> Iterator[Finding]:
-    options, files = view.get("webSockets", "options"), view.get("commonWeb", "urlPathForFiles")
-    resource = options.get("resource", "").strip("/")
-    if resource and (resource == files or resource.startswith(f"{files}/") or files.startswith(f"{resource}/")):
-        path = ("webSockets", "options", "resource")
-        yield view.mistake(path, f"/{resource} and commonWeb.urlPathForFiles (/{files}) must not contain each other")
+    keys: tuple[tuple[str, ...], ...] = (
+        ("commonWeb", "urlPathForActions"),
+        ("commonWeb", "urlPathForFiles"),
+        ("webSockets", "options", "resource"),
+    )
+    resource = view.get("webSockets", "options").get("resource", "/socket.io")
+    paths = {key: view.get("commonWeb", key[1]) for key in keys[:2]} | {keys[2]: resource.strip("/")}
+    for pair in combinations(keys, 2):
+        # The later key is the mistake, unless only the earlier one is written.
+        other, key = pair if view.given(*pair[1]) or not view.given(*pair[0]) else reversed(pair)
+        if f"{paths[key]}/".startswith(f"{paths[other]}/") or f"{paths[other]}/".startswith(f"{paths[key]}/"):
+            reason = f"/{paths[key]} and {dotted(other)} (/{paths[other]}) must not contain each other"
+            yield view.mistake(key, reason)
+
+
+def _routes(view: View) -> Iterator[Finding]:
+    for method, routes in view.get("commonWeb", "routes").items():
+        seen: dict[str, str] = {}
+        for index, route in enumerate(routes):
+            at: Path = ("commonWeb", "routes", method, index, "path")
+            names = re.findall(r":(\w+)", route["path"])
+            if len(names) != len(set(names)):
+                yield view.mistake(at, "a parameter is named twice")
+            shape = re.sub(r":\w+", ":", route["path"])
+            if shape in seen:
+                yield view.mistake(at, f"{seen[shape]} matches the same paths")
+            seen[shape] = route["path"]
 
 
 def _origins(view: View) -> Iterator[Finding]:
@@ -143,5 +167,6 @@ RULES: tuple[Rule, ...] = (
     _shutdown_times,
     _default_room,
     _url_paths,
+    _routes,
     _origins,
 )
