@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from ahd.core.interfaces import Link
 
 Answer = Callable[[JsonObject], None]
-"""Takes the one reply to one verb. Never raises, never waits."""
+"""Takes the one reply to one verb and never waits.
+
+It encodes the reply before it sends any of it. For a reply that has no JSON form it raises TypeError, ValueError or
+RecursionError and has sent nothing; it is then called once more, with an error. It raises nothing else.
+"""
 
 NO_ROOMS: frozenset[str] = frozenset()
 NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})

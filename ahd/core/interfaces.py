@@ -181,7 +181,8 @@ class Actions(Protocol):
         `text`: strings among the parameters came as text and are converted to what the action declares. The
         connection's `params` become these, unless they are `sticky`.
 
-        The answer is the action's own object with `context`, or `failed(sentence)`; the caller adds the count.
+        The answer is the action's own object with `context`, or one with an `error`; the caller adds the count. A reply
+        that the answer refuses (see `Answer`) is replaced by the server error.
         """
 
 

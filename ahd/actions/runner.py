@@ -1,0 +1,338 @@
+"""Runs actions: exactly one answer to each call, whatever the action does.
+
+A plain function runs in a thread; an async one whose code never waits runs on the spot; any other is a task, which on
+Python 3.12 and later begins at once and is a task only from its first wait on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ahd.actions.action import Action
+from ahd.actions.context import Context, Services
+from ahd.actions.threads import Job, Threads
+from ahd.core import errors
+from ahd.core.connection import Answer, Connection
+from ahd.core.errors import Code, Refused, StoreUnavailable
+from ahd.core.message import JsonObject
+
+logger = logging.getLogger("ahd.actions")
+
+EAGER = sys.version_info >= (3, 12)
+
+UNENCODABLE = (TypeError, ValueError, RecursionError)
+"""What `answer` raises for a reply that has no JSON form."""
+
+
+class Failure(dict[str, Any]):
+    """The reply to a call that failed; `code` says what kind of failure it is, for HTTP's status and for counting."""
+
+    __slots__ = ("code",)
+
+    def __init__(self, sentence: str, code: Code) -> None:
+        super().__init__(context="response", error=sentence)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the file says of running actions; `Runner.settings` may be replaced while it runs.
+
+    `limit` and `offset` are the defaults of those parameters, `simultaneous` how many actions of one connection may be
+    under way, `timeout` seconds.
+    """
+
+    limit: int
+    offset: int
+    simultaneous: int
+    timeout: float
+    server_error_message: str
+
+
+class _Call:
+    """One action under way."""
+
+    __slots__ = ("action", "answer", "answered", "begun", "connection", "job", "task", "timer")
+
+    def __init__(self, action: Action, connection: Connection, answer: Answer) -> None:
+        self.action = action
+        self.connection = connection
+        self.answer = answer
+        self.answered = False
+        self.begun = False
+        self.job: Job | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Runner:
+    """The actions of a registry, ready to be called. Implements `ahd.core.interfaces.Actions`.
+
+    `running` is how many are under way now, `started` how many calls there were since the start.
+    """
+
+    def __init__(self, actions: Mapping[str, Action], services: Services, settings: Settings, threads: Threads) -> None:
+        self._actions = actions
+        self._services = services
+        self._threads = threads
+        self._calls: set[_Call] = set()
+        self._closing = False
+        self._idle: asyncio.Event | None = None
+        self.settings = settings
+
+    @property
+    def settings(self) -> Settings:
+        """What holds for the calls from now on."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self._settings = settings
+        self._simultaneous = settings.simultaneous
+        self.default_params: Mapping[str, Any] = {"limit": settings.limit, "offset": settings.offset}
+        """The parameters of a connection before its first call. Shared: replace, never change."""
+
+    @property
+    def running(self) -> int:
+        """How many actions are under way, those in threads that have been answered for with a time-out included."""
+        return len(self._calls)
+
+    def start(self, connection: Connection, params: JsonObject, answer: Answer, text: bool = False) -> None:
+        """Run the action that `params["action"]` names and answer exactly once, now or later; never raises.
+
+        The parameters, `limit` and `offset` added, become the connection's, unless its own are sticky.
+        """
+        params = {**self.default_params, **params}
+        if not connection.sticky:
+            connection.params = params
+        self.call(connection, params.get("action"), params, answer, text)
+
+    def call(
+        self,
+        connection: Connection,
+        name: Any,
+        params: Mapping[str, Any],
+        answer: Answer,
+        text: bool = False,
+        method: str = "",
+    ) -> None:
+        """Run an action with parameters for this call alone; `connection.params` stays what it is.
+
+        `text`: strings were born as text (a query, words of a line) and are read as what the action asks for. `method`
+        is HTTP's. The answer is the action's object, or a `Failure`.
+        """
+        connection.total_actions += 1
+        if self._closing:
+            self._reply(answer, Failure(errors.SHUTTING_DOWN, Code.SHUTTING_DOWN))
+            return
+        if connection.pending >= self._simultaneous:
+            self._reply(answer, Failure(errors.TOO_MANY_PENDING, Code.TOO_MANY))
+            return
+        action = self._actions.get(name) if type(name) is str else None
+        if action is None:
+            refused = errors.unknown_action(None if name == "" else name)
+            self._reply(answer, Failure(refused.sentence, refused.code))
+            return
+        try:
+            arguments = action.bind(params, text)
+        except BaseException as error:
+            self._reply(answer, self._failure(action, error))
+            return
+        if action.style != "direct":
+            self._start(_Call(action, connection, answer), arguments, method)
+            return
+        if action.context is not None:
+            arguments[action.context] = Context(connection, self._services, action.name, method, None)
+        coroutine = action.function(**arguments)
+        try:
+            coroutine.send(None)
+        except StopIteration as done:
+            reply = done.value
+            if type(reply) is dict and "error" not in reply:
+                reply = {"context": "response", **reply}
+                if reply["context"] != "response":
+                    reply["context"] = "response"
+            else:
+                reply = self._outcome(action, reply)
+        except BaseException as error:
+            reply = self._failure(action, error)
+        else:
+            coroutine.close()
+            reply = self._failure(action, RuntimeError("it waited although there is no await in it"))
+        self._reply(answer, reply)
+
+    async def drain(self, timeout: float) -> bool:
+        """Refuse new calls and wait at most `timeout` seconds for those under way; whether all have ended."""
+        self._closing = True
+        if self._calls:
+            self._idle = asyncio.Event()
+            try:
+                await asyncio.wait_for(self._idle.wait(), timeout)
+            except TimeoutError:
+                return False
+        return True
+
+    async def stop(self) -> None:
+        """Refuse new calls and end those under way: tasks are cancelled, threads are left behind; all are answered.
+
+        Returns when the tasks have ended, or after a second for those that will not. Idempotent.
+        """
+        self._closing = True
+        tasks = []
+        for call in list(self._calls):
+            self._give_up(call, Failure(errors.SHUTTING_DOWN, Code.SHUTTING_DOWN))
+            if call.task is not None and not call.task.done():
+                tasks.append(call.task)
+        self._threads.close()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1)
+
+    def _start(self, call: _Call, arguments: dict[str, Any], method: str) -> None:
+        """Begin an action that may take its time."""
+        loop = asyncio.get_running_loop()
+        action, connection = call.action, call.connection
+        threaded = action.style == "thread"
+        if action.context is not None:
+            own_loop = loop if threaded else None
+            arguments[action.context] = Context(connection, self._services, action.name, method, own_loop)
+        connection.pending += 1
+        self._calls.add(call)
+        if threaded:
+            work = partial(contextvars.copy_context().run, self._in_thread, call, arguments, loop)
+            call.job = self._threads.submit(work)
+            if call.job is None:
+                self._leave(call)
+                self._reply(call.answer, Failure(errors.TOO_MANY_PENDING, Code.TOO_MANY))
+                return
+        else:
+            task = _task(self._in_task(call, arguments), loop)
+            if task.done():
+                return
+            call.task = task
+        call.timer = loop.call_later(self._settings.timeout, self._time_out, call)
+
+    async def _in_task(self, call: _Call, arguments: dict[str, Any]) -> None:
+        call.begun = True
+        try:
+            result = await call.action.function(**arguments)
+        except GeneratorExit:  # the loop is gone, and with it whoever waits
+            raise
+        except BaseException as error:
+            self._end(call, None, error)
+        else:
+            self._end(call, result, None)
+
+    def _in_thread(self, call: _Call, arguments: dict[str, Any], loop: asyncio.AbstractEventLoop) -> None:
+        result, failure = None, None
+        try:
+            result = call.action.function(**arguments)
+        except BaseException as error:
+            failure = error
+        try:
+            loop.call_soon_threadsafe(self._end, call, result, failure)
+        except RuntimeError:
+            pass  # the loop is closed: the server has gone before the action
+
+    def _end(self, call: _Call, result: Any, error: BaseException | None) -> None:
+        """An action has returned or raised."""
+        self._leave(call)
+        if error is None:
+            reply = self._outcome(call.action, result)
+        elif call.answered and isinstance(error, asyncio.CancelledError):
+            return
+        else:
+            reply = self._failure(call.action, error)
+        self._answer(call, reply)
+
+    def _time_out(self, call: _Call) -> None:
+        name, timeout = call.action.name, self._settings.timeout
+        logger.warning(
+            "the action %s took longer than %g s", name, timeout, extra={"event": "actionTimedOut", "action": name}
+        )
+        self._give_up(call, Failure(errors.TOOK_TOO_LONG, Code.TIMED_OUT))
+
+    def _give_up(self, call: _Call, reply: Failure) -> None:
+        """Answer for an action and end it if that is possible; one that goes on keeps its place among the pending."""
+        self._answer(call, reply)
+        if call.task is not None:
+            call.task.cancel()
+            if not call.begun:
+                self._leave(call)
+        elif call.job is not None and self._threads.withdraw(call.job):
+            self._leave(call)
+
+    def _leave(self, call: _Call) -> None:
+        """An action is not under way any more."""
+        if call not in self._calls:
+            return
+        self._calls.discard(call)
+        call.connection.pending -= 1
+        if call.timer is not None:
+            call.timer.cancel()
+        if self._idle is not None and not self._calls:
+            self._idle.set()
+
+    def _answer(self, call: _Call, reply: JsonObject) -> None:
+        if not call.answered:
+            call.answered = True
+            if not call.connection.gone:
+                self._reply(call.answer, reply)
+
+    def _outcome(self, action: Action, result: Any) -> JsonObject:
+        """The reply for what an action returned."""
+        if result is None:
+            result = {}
+        elif not isinstance(result, dict):
+            if inspect.iscoroutine(result):
+                result.close()
+            kind = type(result).__name__
+            return self._failure(action, TypeError(f"it returned {kind} instead of a dict"))
+        reply = {
+            "context": "response",
+            **result,
+        }
+        reply["context"] = "response"
+        if "error" in reply:
+            reply = self._failure(action, ValueError("it returned the key error; raise ahd.ActionError(…) instead"))
+        return reply
+
+    def _failure(self, action: Action, error: BaseException) -> Failure:
+        """The reply for what an action raised; whatever the client must not read is logged."""
+        if isinstance(error, Refused):
+            return Failure(error.sentence, error.code)
+        if isinstance(error, StoreUnavailable):
+            return Failure(errors.STORE_UNAVAILABLE, Code.STORE_AWAY)
+        logger.error(
+            "the action %s failed", action.name, exc_info=error, extra={"event": "actionFailed", "action": action.name}
+        )
+        return self._server_error()
+
+    def _server_error(self) -> Failure:
+        return Failure(f"Error: {self._settings.server_error_message}", Code.SERVER_ERROR)
+
+    def _reply(self, answer: Answer, reply: JsonObject) -> None:
+        """Hand a reply out; one that cannot be encoded is replaced by the server error."""
+        try:
+            answer(reply)
+        except UNENCODABLE:
+            logger.exception("a reply has no JSON form", extra={"event": "replyNotJson"})
+            try:
+                answer(self._server_error())
+            except Exception:
+                logger.exception("a reply could not be handed out", extra={"event": "replyFailed"})
+        except Exception:
+            logger.exception("a reply could not be handed out", extra={"event": "replyFailed"})
+
+
+def _task(work: Any, loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
+    if EAGER:
+        return asyncio.Task(work, loop=loop, eager_start=True)  # type: ignore[call-arg,unused-ignore]
+    return loop.create_task(work)
