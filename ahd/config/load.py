@@ -90,7 +90,7 @@ def _values(root: Node, wrong: set[KeyPath], schema: schemas.Schema) -> Values:
             value = plain(child)
             for path in about:
                 value.pop(path[2], None)
-            if isinstance(value, dict):
+            if isinstance(value, dict) and isinstance(values[section][key], dict):
                 value = {**values[section][key], **value}
             values[section][key] = value
     return values
