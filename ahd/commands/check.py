@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = load(arguments.config, os.environ)
     app = importlib.import_module("ahd.app")
 
-    app.assemble(config)
+    app.assemble(config, arguments.config)
     for line in config.socket_io.report:
         print(line)
     for note in config.notes:

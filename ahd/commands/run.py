@@ -12,7 +12,7 @@ from ahd.config import load
 
 def run(arguments: argparse.Namespace) -> int:
     config = load(arguments.config, os.environ)
-    app = importlib.import_module("ahd.app")  # much to import: not before the configuration is known to be valid
+    daemon = importlib.import_module("ahd.daemon")  # much to import: not before the configuration is known to be valid
 
-    code: int = app.run(config, Path(arguments.config))
+    code: int = daemon.run(config, Path(arguments.config))
     return code

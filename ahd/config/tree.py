@@ -104,8 +104,6 @@ def parse(text: str, source: str) -> tuple[Node | None, list[Mistake]]:
     if builder.root is None:
         place = Place(source, 1, 1)
         return None, [*builder.mistakes, Mistake(place, "", "the file is empty; {} means every default")]
-    if builder.root.value is _UNREADABLE:
-        return None, builder.mistakes
     return builder.root, builder.mistakes
 
 
@@ -128,7 +126,7 @@ def _code(character: Any) -> int:
 def _syntax_reason(error: yaml.MarkedYAMLError) -> str:
     problem = str(error.problem or error.context or "it cannot be read")
     if "'\\t'" in problem:
-        return "not YAML: a tab cannot be here; use spaces"
+        return "not YAML: tabs cannot indent; use spaces"
     if problem == "mapping values are not allowed here":
         problem += " (put a text that contains ': ' in quotes, and check the indentation)"
     context = f", {error.context}" if error.context and error.problem else ""
@@ -141,12 +139,6 @@ class _StopError(Exception):
     def __init__(self, place: Place, reason: str) -> None:
         self.place = place
         self.reason = reason
-
-
-class _BadKey(str):
-    """A key that is a mistake: its value is read and thrown away."""
-
-    __slots__ = ()
 
 
 class _Builder:
@@ -246,7 +238,7 @@ class _Builder:
             if key in container.value:
                 first = container.keys[key].line
                 self.mistakes.append(Mistake(place, self._path(key), f"the key is already in line {first}"))
-            elif node.value is not _UNREADABLE and not isinstance(key, _BadKey):
+            elif node.value is not _UNREADABLE:
                 container.value[key] = node
                 container.keys[key] = place
 
@@ -258,7 +250,7 @@ class _Builder:
             self.mistakes.append(
                 Mistake(node.place, self._path(node.text or ""), "a key must be text; put it in quotes")
             )
-            key = _BadKey(node.text)
+            key = f"\0{node.text}"  # filled and thrown away with the mistakes
         self._key[-1] = (key, node.place)
 
     def _path(self, last: str = "") -> str:

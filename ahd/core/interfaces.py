@@ -5,7 +5,7 @@ A `Store` comes in two kinds (memory, Redis) under one contract suite, a `Link` 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -186,5 +186,5 @@ class Actions(Protocol):
         """
 
 
-Spawn = Callable[[Awaitable[Any]], None]
+Spawn = Callable[[Coroutine[Any, Any, Any]], None]
 """Run a coroutine to its end in a task of its own that is kept track of. Handed to the core by the application."""

@@ -161,6 +161,10 @@ class Rooms:
         for group in groups.values():
             self.deliveries += group.deliver(say, skip)
 
+    def count(self) -> int:
+        """How many rooms are heard on this node."""
+        return len(self._groups)
+
     def group(self, room: str, kind: str) -> Group | None:
         """The links of one kind of server that hear a room on this node, if any."""
         groups = self._groups.get(room)

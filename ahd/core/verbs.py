@@ -176,8 +176,15 @@ class Verbs:
             message = failed(errors.STORE_UNAVAILABLE)
         except Exception:
             logger.exception("the verb %s failed", verb, extra={"event": "verbFailed", "verb": verb})
-            message = failed(f"Error: {self._words.server_error_message}")
-        reply(message)
+            message = self._server_error()
+        try:
+            reply(message)
+        except Exception:  # it has no JSON form, and nothing of it was sent
+            logger.exception("the reply to %s failed", verb, extra={"event": "replyFailed", "verb": verb})
+            reply(self._server_error())
+
+    def _server_error(self) -> JsonObject:
+        return failed(f"Error: {self._words.server_error_message}")
 
     async def _open(self, connection: Connection) -> None:
         words = self._words

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ahd.config.model import Config
 from ahd.core.interfaces import Cached, Node
 from ahd.core.message import Encode, Say
 
@@ -211,3 +212,8 @@ class MemoryStore:
 
     def away(self) -> str | None:
         return None
+
+
+def make(config: Config, encode: Encode, decode: Callable[[bytes], Any]) -> MemoryStore:
+    """The store that a configuration asks for."""
+    return MemoryStore(encode, decode, config.limits.cache_entries, config.limits.cache_size)

@@ -202,14 +202,14 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
 
     def _on_end(self, socket: EngineSocket, reason: str) -> None:
         self._binary_packet.pop(socket.sid, None)
+        if socket.connection is not None and self._verbs is not None:
+            self._verbs.closed(socket.connection)
         mine = [n for n in self.manager.get_namespaces() if self.manager.sid_from_eio_sid(socket.sid, n) is not None]
         if mine == ["/"] and not self._handled("disconnect", "/"):
             sid = self.manager.sid_from_eio_sid(socket.sid, "/")
             self.manager.basic_disconnect(sid, "/")
             self.environ.pop(socket.sid, None)
         elif mine:
-            if socket.connection is not None and self._verbs is not None:
-                self._verbs.closed(socket.connection)
             self.environ[socket.sid]  # made while the session can still be found: disconnect handlers ask
             self.engine.spawn(self._handle_eio_disconnect(socket.sid, reason))
         else:

@@ -1,0 +1,336 @@
+"""assemble(config) -> App: the only module that knows all the others. Constructors remember, `start` acts.
+
+config -> store -> rooms -> actions -> verbs -> Socket.IO, web -> front -> listeners
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import logging
+import ssl
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from ahd import __version__
+from ahd.actions import registry
+from ahd.actions.context import ActionRooms, Services
+from ahd.actions.runner import Runner, Settings
+from ahd.actions.threads import Threads
+from ahd.codec import decode, encode
+from ahd.config.mistakes import ConfigError, Mistake, Place
+from ahd.config.model import Config
+from ahd.core.interfaces import Store
+from ahd.core.message import JsonObject, now_ms
+from ahd.core.rooms import RoomLimits, Rooms
+from ahd.core.verbs import Verbs, Words
+from ahd.log import masked
+from ahd.servers.front import Front
+from ahd.servers.listener import Listener, tls_context
+from ahd.servers.proxies import Trusted
+from ahd.servers.socketio.bundle import BrowserClient
+from ahd.servers.socketio.clients import ClientIndex
+from ahd.servers.socketio.drain import drain
+from ahd.servers.socketio.gate import Gate
+from ahd.servers.socketio.polling import Polling
+from ahd.servers.socketio.server import SocketIO
+from ahd.servers.web.application import application, http_server
+from ahd.servers.web.files import Files
+from ahd.servers.web.resource import resource_service
+from ahd.servers.web.site import Mount, Site
+
+logger = logging.getLogger("ahd")
+requests = logging.getLogger("ahd.requests")
+
+PAGE = Path(__file__).parent / "page"
+THREADS, WAITING = 40, 1000
+"""Threads for plain functions, and calls that may wait for one."""
+IDLE, SLOW = 75.0, 30.0
+"""Seconds: an HTTP connection without a request, a body on its way."""
+BACKLOG = 100
+"""Verbs of one connection that may wait behind one that waits for the store."""
+
+
+class Server(Protocol):
+    """A kind of listener. `name` is that of the log; `addresses` are there once it has started."""
+
+    name: str
+    addresses: list[str]
+
+    async def start(self) -> None:
+        """Listen. Raises OSError."""
+
+    def stop_accepting(self) -> None:
+        """Take no new connections; those that are open live on."""
+
+    async def close(self) -> None:
+        """Let go of everything."""
+
+
+class StartError(Exception):
+    """The server could not be started; the text is one line that says which part and why."""
+
+
+class App:
+    """A whole server. Plugins are handed this object before it starts.
+
+    `config`, `store` (with its `cache`), `rooms`, `verbs`, `actions` (the registry), `sio` (python-socketio's server,
+    None without webSockets) and `servers` are there for them.
+    """
+
+    def __init__(self, config: Config, source: Path, store: Store) -> None:
+        general, chat, limits = config.general, config.chat, config.limits
+        self.config = config
+        self.source = source
+        self.store = store
+        self.started_at = now_ms()
+        self.draining = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        room_limits = RoomLimits(
+            chat.announce, chat.max_room_name_length, chat.max_message_size, limits.listening_rooms
+        )
+        self.rooms = Rooms(store, encode, room_limits)
+        self.actions = registry.load(config.actions.modules, config.actions.builtin, source.resolve().parent)
+        self.threads = Threads(THREADS, WAITING)
+        services = Services(
+            cache=store.cache,
+            rooms=ActionRooms(self.rooms),
+            app=self,
+            node_id=store.nodes.id,
+            stats=self.stats,
+            started_at=self.started_at,
+            registry=self.actions,
+        )
+        settings = Settings(
+            limit=general.default_limit,
+            offset=general.default_offset,
+            simultaneous=general.simultaneous_actions,
+            timeout=general.action_timeout,
+            server_error_message=general.server_error_message,
+        )
+        self.runner = Runner(self.actions.by_name, services, settings, self.threads)
+        words = Words(general.welcome_message, general.default_chat_room, general.server_error_message, BACKLOG)
+        self.verbs = Verbs(self.rooms, self.runner, words, store.immediate, self.spawn)
+        self.sio: SocketIO | None = None
+        self.site: Site | None = None
+        self.servers: list[Server] = []
+        self._started: list[Server] = []
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run a coroutine in a task of its own that is kept track of."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def stats(self) -> JsonObject:
+        """The figures that the action `status` tells."""
+        kinds: dict[str, int] = {}
+        for connection in self.rooms.here().values():
+            kinds[connection.kind] = kinds.get(connection.kind, 0) + 1
+        return {
+            "version": __version__,
+            "connections": kinds,
+            "rooms": self.rooms.count(),
+            "says": self.rooms.says,
+            "deliveries": self.rooms.deliveries,
+            "pendingActions": self.runner.running,
+        }
+
+    # -- life
+
+    async def start(self) -> None:
+        """Open the store and listen. StartError: nothing is left open."""
+        await self.store.open(self.rooms.deliver)
+        if self.sio is not None:
+            self.sio.start()
+        for server in self.servers:
+            try:
+                await server.start()
+            except OSError as error:
+                await self.close()
+                raise StartError(f"the {server.name} server cannot listen: {_why(error)}") from error
+            self._started.append(server)
+            for address in server.addresses:
+                extra = {"event": "listening", "server": server.name, "address": address}
+                logger.info("%s listens on %s", server.name, address, extra=extra)
+
+    async def drain(self) -> None:
+        """Send the clients elsewhere, as `shutdown` says: no new connections, goodbyes, actions to their end."""
+        if self.draining:
+            return
+        self.draining = True
+        shutdown = self.config.shutdown
+        if shutdown.delay:
+            await asyncio.sleep(shutdown.delay)
+        for server in reversed(self._started):
+            server.stop_accepting()
+        patience = max(shutdown.timeout - shutdown.drain - 1, 0)
+        if self.sio is not None:
+            await drain(self.sio.engine, shutdown.drain, patience)
+        await self.runner.drain(patience)
+
+    async def close(self) -> None:
+        """Let go of everything, in the reverse order of the start. Idempotent."""
+        while self._started:
+            await self._started.pop().close()
+        if self.sio is not None:
+            await self.sio.engine.shutdown()
+        await self.runner.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)
+        await self.store.close()
+        self.threads.close()
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+# -- assembly
+
+
+def assemble(config: Config, source: str | Path = "ahd.yaml") -> App:
+    """Put a whole server together without listening. ConfigError: actions or plugins that cannot be had, files that
+    are not what the file says."""
+    source = Path(source)
+    try:
+        app = App(config, source, _store(config))
+    except registry.ActionsError as error:
+        raise ConfigError([Mistake(Place(m.file, m.line, 1), "", m.reason) for m in error.mistakes]) from None
+    if config.log.log_requests:
+        app.verbs.observe = request_log(frozenset(config.log.filtered_params))
+    if config.http_server.enable:
+        app.servers.append(_web(app))
+    _plugins(app)
+    return app
+
+
+STORES: Mapping[bool, str] = {False: "memory"}
+"""`redis.enable` and the module of ahd.store whose `make(config)` gives the store."""
+
+
+def _store(config: Config) -> Store:
+    redis = getattr(config, "redis", None)
+    module = importlib.import_module(f"ahd.store.{STORES[redis is not None and redis.enable]}")
+    store: Store = module.make(config, encode, decode)
+    return store
+
+
+def _web(app: App) -> Server:
+    """The web server, and Socket.IO on it."""
+    config = app.config
+    section, web = config.http_server, config.common_web
+    proxies = Trusted(section.trusted_proxies)
+    files = Files(web.flat_file_directory or PAGE, web.directory_file_type, web.flat_file_cache_duration)
+    prefix = f"/{web.url_path_for_files.strip('/')}"
+    mounts = [
+        Mount(prefix, lambda request: files.answer(request, request.path[len(prefix) :] or "/")),
+        Mount("", lambda request: files.answer(request, request.path)),
+    ]
+    gate: Callable[[Any], Any] = _no_websockets
+    if config.web_sockets.enable:
+        plan = config.socket_io
+        manager = ClientIndex()
+        app.sio = sio = SocketIO(plan, config.limits, manager, app.runner.default_params)
+        sio.bind_rooms(app.rooms)
+        sio.serve(app.verbs)
+        browser = BrowserClient(plan.client)
+        missing = browser.missing() if plan.client.enable else None
+        if missing is not None:
+            logger.warning("%s", missing, extra={"event": "browserClientMissing"})
+        polling = Polling(sio.engine)
+        mounts.append(Mount(plan.path, resource_service(plan.path, polling, browser.answer), polling.max_body))
+        gate = Gate(sio.engine, proxies)
+    app.site = site = Site(mounts, web.http_headers, config.general.server_error_message)
+    if config.log.log_requests:
+        site.observe = web_log
+    largest = max(mount.max_body for mount in mounts)
+    server = http_server(application(site, _client_of(proxies)), IDLE, SLOW, largest)
+    return Listener(Front(gate, server), section, _tls(section.secure, section.cert_file, section.key_file, app.source))
+
+
+def _no_websockets(request: Any) -> None:
+    """Without Socket.IO no request for a WebSocket is ours."""
+
+
+def _client_of(proxies: Trusted) -> Callable[[str, Any, Mapping[str, str]], tuple[str, str]]:
+    def client_of(peer: str, scheme: Any, headers: Mapping[str, str]) -> tuple[str, str]:
+        client = proxies.client(peer, scheme, headers)
+        return client.address, client.scheme
+
+    return client_of
+
+
+def _tls(secure: bool, cert_file: Path | None, key_file: Path | None, source: Path) -> ssl.SSLContext | None:
+    if not secure or cert_file is None or key_file is None:
+        return None
+    try:
+        return tls_context(cert_file, key_file)
+    except OSError as error:
+        reason = f"is no certificate that goes with {key_file}: {_why(error)}"
+        raise ConfigError([Mistake(Place(str(source)), str(cert_file), reason)]) from None
+
+
+def _plugins(app: App) -> None:
+    """Call each of `general.plugins` with the App; all that cannot be called are told at once."""
+    mistakes: list[Mistake] = []
+    for name in app.config.general.plugins:
+        module, _, function = name.partition(":")
+        try:
+            target: Any = importlib.import_module(module)
+            for part in function.split("."):
+                target = getattr(target, part)
+            if inspect.iscoroutinefunction(target):
+                raise TypeError("it must be a plain function: it runs before the loop does")
+            target(app)
+        except Exception as error:
+            logger.debug("the plugin %s failed", name, exc_info=True)
+            reason = f"{name}: {type(error).__name__}: {error}"
+            mistakes.append(Mistake(Place(str(app.source)), "general.plugins", reason))
+    if mistakes:
+        raise ConfigError(mistakes)
+
+
+# -- request logs
+
+
+def request_log(filtered: frozenset[str]) -> Callable[..., None]:
+    """An observer of verbs that logs one line a request, parameters masked."""
+
+    def observe(connection: Any, verb: str, data: Any, reply: JsonObject, seconds: float) -> None:
+        if not requests.isEnabledFor(logging.INFO):
+            return
+        params = masked(data, filtered) if isinstance(data, dict) else data
+        outcome = reply.get("error", "OK")
+        name = data.get("action") if verb == "action" and isinstance(data, dict) else None
+        extra = {
+            "event": "request",
+            "connection": connection.id,
+            "address": connection.remote_address,
+            "server": connection.kind,
+            "verb": verb,
+            "count": reply["messageCount"],
+            "params": params,
+            "outcome": outcome,
+            "duration": round(seconds * 1000, 3),
+        }
+        what = verb if name is None else f"{verb} {name}"
+        requests.info("%s %s: %s", connection.id, what, outcome, extra=extra)
+
+    return observe
+
+
+def web_log(request: Any, response: Any, seconds: float) -> None:
+    """An observer of the web server that logs one line a request."""
+    if requests.isEnabledFor(logging.INFO):
+        extra = {
+            "event": "webRequest",
+            "address": request.remote_address,
+            "method": request.method,
+            "path": request.path,
+            "status": response.status,
+            "duration": round(seconds * 1000, 3),
+        }
+        requests.info("%s %s %d", request.method, request.path, response.status, extra=extra)

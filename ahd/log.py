@@ -1,0 +1,95 @@
+"""Logging: one line an event on stderr, as text for people or JSON for programs.
+
+A record's `extra` may carry `event` (its name, camelCase) and any other fields; JSON lines show them all.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
+"""The names of the file's levels."""
+FILTERED = "[FILTERED]"
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_COLORS = {logging.ERROR: "31", logging.WARNING: "33", logging.DEBUG: "2"}
+
+
+class TextLines(logging.Formatter):
+    """`2026-11-23 12:00:00.123 info  message`; a traceback stands on the same line, its lines divided by " | "."""
+
+    def __init__(self, colors: bool) -> None:
+        super().__init__()
+        self._colors = colors
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        text = f"{moment}.{int(record.msecs):03d} {_level(record):5} {record.getMessage()}"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        text = " | ".join(line for line in text.splitlines() if line.strip())
+        color = _COLORS.get(record.levelno) if self._colors else None
+        return f"\x1b[{color}m{text}\x1b[0m" if color else text
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: `time`, `level`, `logger`, `message`, `traceback` where there is one, and the extras."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line: dict[str, Any] = {
+            "time": f"{moment}.{int(record.msecs):03d}Z",
+            "level": _level(record),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line.update((name, value) for name, value in vars(record).items() if name not in _STANDARD)
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _level(record: logging.LogRecord) -> str:
+    return "warn" if record.levelno == logging.WARNING else record.levelname.lower()
+
+
+def set_up(level: str, format: str, colors: bool | None) -> None:
+    """Send the process's logs to stderr. `format` is "text", "json" or "auto" (text on a terminal); `colors` None:
+    on a terminal. Again replaces what was set up before."""
+    terminal = sys.stderr.isatty()
+    formatter: logging.Formatter
+    if format == "text" or (format == "auto" and terminal):
+        formatter = TextLines(terminal if colors is None else colors)
+    else:
+        formatter = JsonLines()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    handler.handleError = _unheard  # type: ignore[method-assign]
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(LEVELS[level])
+
+
+def _unheard(record: logging.LogRecord) -> None:
+    """A log that cannot be written (a full disk, a closed pipe) must not stop what it tells of."""
+
+
+def set_socket_io_level(level: int, enabled: bool) -> None:
+    """`webSockets.logLevel`: 0 error, 1 warn, 2 info, 3 debug, for Socket.IO's own loggers; not enabled: silence."""
+    chosen = (logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)[min(max(level, 0), 3)]
+    for name in ("ahd.socketio", "ahd.engineio", "ahd.python-socketio", "ahd.servers.socketio"):
+        logger = logging.getLogger(name)
+        logger.setLevel(chosen)
+        logger.disabled = not enabled
+
+
+def masked(params: Mapping[str, Any], filtered: Collection[str]) -> dict[str, Any]:
+    """Parameters as a log may show them: those with a filtered name are masked, at any depth."""
+    return {
+        name: FILTERED if name in filtered else masked(value, filtered) if isinstance(value, dict) else value
+        for name, value in params.items()
+    }
