@@ -114,29 +114,36 @@ def _read_files(
         wrong.add(path)
         mistakes.append(Mistake(place_of(root, path), dotted(path), reason))
 
+    def settle(path: KeyPath, part: schemas.Schema, holder: dict[str, Any]) -> None:
+        key, kind = str(path[-1]), part.get("x-path")
+        value = holder.get(key)
+        if value is None:
+            return
+        if part.get("x-secret"):
+            if isinstance(value, dict):
+                try:
+                    value = files.read_secret(value["file"], directory, environ)
+                except (OSError, ValueError) as error:
+                    found((*path, "file"), f"the secret's file: {files.why_unreadable(error)}")
+                    value = ""
+            holder[key] = Secret(value)
+        elif kind == "module":
+            for index, module in enumerate(value):
+                if "/" in module or module in (".", ".."):
+                    value[index] = str(files.absolute(module, directory, environ))
+                    if problem := files.path_problem(Path(value[index]), kind):
+                        found((*path, index), f"{value[index]}: {problem}")
+        elif kind:
+            holder[key] = files.absolute(value, directory, environ)
+            if problem := files.path_problem(holder[key], kind):
+                found(path, f"{holder[key]}: {problem}")
+        elif isinstance(value, dict):
+            for name, inner in schemas.keys(schema, part):
+                settle((*path, name), inner, value)
+
     for section, part in schemas.sections(schema):
         for key, inner in schemas.keys(schema, part):
-            value, kind = values[section][key], inner.get("x-path")
-            if value is None:
-                continue
-            if inner.get("x-secret"):
-                if isinstance(value, dict):
-                    try:
-                        value = files.read_secret(value["file"], directory, environ)
-                    except (OSError, ValueError) as error:
-                        found((section, key, "file"), f"the secret's file: {files.why_unreadable(error)}")
-                        value = ""
-                values[section][key] = Secret(value)
-            elif kind == "module":
-                for index, module in enumerate(value):
-                    if "/" in module or module in (".", ".."):
-                        value[index] = str(files.absolute(module, directory, environ))
-                        if problem := files.path_problem(Path(value[index]), kind):
-                            found((section, key, index), f"{value[index]}: {problem}")
-            elif kind:
-                values[section][key] = files.absolute(value, directory, environ)
-                if problem := files.path_problem(values[section][key], kind):
-                    found((section, key), f"{values[section][key]}: {problem}")
+            settle((section, key), inner, values[section])
     return mistakes
 
 

@@ -103,6 +103,21 @@ class WebSockets:
 
 
 @dataclass(frozen=True, slots=True)
+class Redis:
+    """`options` has all its keys, in the file's spelling; paths and secrets in it are Path and Secret."""
+
+    enable: bool
+    host: str
+    port: int
+    password: Secret | None
+    db: int
+    url: Secret | None
+    prefix: str
+    options: Mapping[str, Any]
+    outage: str
+
+
+@dataclass(frozen=True, slots=True)
 class Actions:
     """`modules` are dotted names, or absolute directories (they start with a slash)."""
 
@@ -149,6 +164,7 @@ class Config:
     http_server: HttpServer
     common_web: CommonWeb
     web_sockets: WebSockets
+    redis: Redis
     actions: Actions
     chat: Chat
     limits: Limits
@@ -163,6 +179,7 @@ SECTIONS: Mapping[str, type] = {
     "httpServer": HttpServer,
     "commonWeb": CommonWeb,
     "webSockets": WebSockets,
+    "redis": Redis,
     "actions": Actions,
     "chat": Chat,
     "limits": Limits,

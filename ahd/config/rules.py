@@ -159,6 +159,31 @@ def _origins(view: View) -> Iterator[Finding]:
         yield view.note(("webSockets", "options", "cors_credentials"), reason)
 
 
+def _redis_place(view: View) -> Iterator[Finding]:
+    url, options = view.get("redis", "url"), view.get("redis", "options")
+    scheme, _, rest = ("", "", "") if url is None else str(url).partition("://")
+    if url is not None and (scheme not in ("redis", "rediss", "unix") or not rest):
+        yield view.mistake(("redis", "url"), "must begin with redis://, rediss:// or unix://")
+    for key in ("host", "port"):
+        if url is not None and view.given("redis", key):
+            yield view.mistake(("redis", key), "it cannot be given together with redis.url")
+    if options["sentinels"] and options["cluster"]:
+        yield view.mistake(("redis", "options", "sentinels"), "a Cluster has no Sentinels: leave one of the two out")
+    if options["cluster"] and view.get("redis", "DB"):
+        yield view.mistake(("redis", "DB"), "a Cluster has no database but 0")
+    if options["cluster"] and scheme == "unix":
+        yield view.mistake(("redis", "url"), "a Cluster cannot be reached by a Unix socket")
+    if options["clusterNodes"] and not options["cluster"]:
+        yield view.note(("redis", "options", "clusterNodes"), "it is not used as long as cluster is false")
+    if not options["tls"] and scheme != "rediss":
+        for key in ("tlsCaFile", "tlsCertFile", "tlsKeyFile"):
+            if options[key] is not None:
+                yield view.note(("redis", "options", key), "it is not used without tls or a url of rediss://")
+    if (options["tlsCertFile"] is None) != (options["tlsKeyFile"] is None):
+        key = "tlsCertFile" if options["tlsCertFile"] is not None else "tlsKeyFile"
+        yield view.mistake(("redis", "options", key), "tlsCertFile and tlsKeyFile belong together")
+
+
 RULES: tuple[Rule, ...] = (
     _servers,
     _tls("httpServer", "keyFile"),
@@ -169,4 +194,5 @@ RULES: tuple[Rule, ...] = (
     _url_paths,
     _routes,
     _origins,
+    _redis_place,
 )

@@ -75,7 +75,8 @@ def _holds(hint: Any, value: Any) -> bool:
 
 def test_environment_names_are_different():
     names = schemas.environment_names(SCHEMA)
-    inner = [name for key in KEYS for name, _ in schemas.keys(SCHEMA, schemas.at(SCHEMA, key) or {})]
+    parts = [schemas.at(SCHEMA, key) or {} for key in KEYS]
+    inner = [name for part in parts if not part.get("x-secret") for name, _ in schemas.keys(SCHEMA, part)]
     assert len(inner) > 40
     assert len(names) == len(KEYS) + len(inner)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import orjson
@@ -12,6 +13,8 @@ from ahd.core.interfaces import Store
 from ahd.core.message import Say
 from ahd.store.memory import MemoryStore
 from tests.harness.clock import Clock
+from tests.harness.redis import RedisServer
+from tests.store.stores import redis_store
 
 
 class Subject:
@@ -45,10 +48,32 @@ async def memory() -> AsyncIterator[Subject]:
     await store.close()
 
 
-KINDS = {"memory": memory}
+async def redis(server: RedisServer) -> AsyncIterator[Subject]:
+    async def advance(milliseconds: int) -> None:
+        # The time of Redis is nobody's to set.
+        await asyncio.sleep(milliseconds / 1000)
+
+    store = redis_store(server)
+    subject = Subject(store, advance)
+    await store.open(subject.heard.append)
+    assert store.away() is None
+    yield subject
+    await store.close()
+    with server.client() as client:
+        client.flushall()
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(scope="session")
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis for all tests of the contract; each leaves it empty."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["memory", "redis"])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    async for made in KINDS[request.param]():
-        yield made
+    made = memory() if request.param == "memory" else redis(request.getfixturevalue("shared_redis"))
+    async for subject in made:
+        yield subject
