@@ -99,7 +99,7 @@ class Front:
     async def listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> list[tuple[str, int]]:
         """Listen on every address of `host`; port 0 takes a free one. The addresses. Raises OSError."""
         server = await asyncio.get_running_loop().create_server(
-            lambda: _Head(self, False, tls is not None), host, port, ssl=tls, backlog=_BACKLOG, reuse_address=True
+            lambda: _Head(self, False, tls is not None), host, port, reuse_address=True, **self._options(tls)
         )
         self._servers.append(server)
         return [bound.getsockname()[:2] for bound in server.sockets]
@@ -117,8 +117,14 @@ class Front:
         sock.setblocking(False)
         unix = sock.family == socket.AF_UNIX
         create: Callable[..., Any] = loop.create_unix_server if unix else loop.create_server
-        server = await create(lambda: _Head(self, unix, tls is not None), sock=sock, ssl=tls, backlog=_BACKLOG)
+        server = await create(lambda: _Head(self, unix, tls is not None), sock=sock, **self._options(tls))
         self._servers.append(server)
+
+    def _options(self, tls: ssl.SSLContext | None) -> dict[str, Any]:
+        if tls is None:
+            return {"backlog": _BACKLOG}
+        timeout = self._head_timeout
+        return {"backlog": _BACKLOG, "ssl": tls, "ssl_handshake_timeout": timeout, "ssl_shutdown_timeout": _LINGER}
 
     def close_listeners(self) -> None:
         """Accept nobody any more. Open connections live on."""
@@ -171,13 +177,12 @@ class Front:
     # -- requests
 
     def _decide(self, request: Request) -> Decision | None:
-        """Ask the route, and check the handshake of what it accepts. Raises HeadError."""
+        """Ask the route."""
         try:
-            decision = self._route(request)
+            return self._route(request)
         except Exception:
             _log.exception("the route failed")
             return Refuse(500, b"internal server error\n")
-        return decision
 
     def _take(self, request: Request) -> Callable[[TransportStream], None] | None:
         """For a request that Tornado has read."""
@@ -259,7 +264,7 @@ class _Head(asyncio.Protocol):
             return
         decision = front._decide(request) if request.upgrade else None
         if decision is None:
-            self._to_tornado(data)
+            self._to_tornado(data, asked=request.upgrade)
         else:
             self.decided(request, decision, data[end:])
 
@@ -299,7 +304,7 @@ class _Head(asyncio.Protocol):
         self._transport.set_protocol(websocket)
         websocket.start(accept.on_open, response, rest)
 
-    def _to_tornado(self, data: bytes) -> None:
+    def _to_tornado(self, data: bytes, asked: bool = False) -> None:
         front = self._front
         front._heads.pop(self, None)
         http = front._http
@@ -311,6 +316,7 @@ class _Head(asyncio.Protocol):
             max_buffer_size=http.max_buffer_size,
             read_chunk_size=http.read_chunk_size,
         )
+        stream.asked = asked
         serve(http, stream, data)
 
     def _refuse(self, status: int, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> None:

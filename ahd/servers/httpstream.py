@@ -51,6 +51,9 @@ class TransportStream(iostream.IOStream, asyncio.Protocol):
         self._incoming = bytearray()
         self._stopped = False  # the transport is not reading
         self._eof = False
+        self._lost = False
+        #: The route has left the next request to Tornado: it is not asked again.
+        self.asked = False
         self._full = False  # the transport does not take more
         self._timer: asyncio.TimerHandle | None = None
 
@@ -91,6 +94,8 @@ class TransportStream(iostream.IOStream, asyncio.Protocol):
     def close_fd(self) -> None:
         """Close behind what was written; a peer that does not read it gets ten seconds."""
         self._incoming.clear()
+        if self._lost:
+            return
         if self._stopped:
             self._stopped = False
             self._transport.resume_reading()  # else a TLS peer's goodbye would never be seen
@@ -138,7 +143,7 @@ class TransportStream(iostream.IOStream, asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         self._gone(self._transport)
-        self._stopped = False
+        self._lost = True
         self._eof = True
         self.close(exc_info=exc or False)
 
@@ -215,12 +220,14 @@ class _Message(httputil.HTTPMessageDelegate):
             assert isinstance(start_line, httputil.RequestStartLine)
             assert isinstance(connection, HTTP1Connection)
             stream = connection.stream
-            if isinstance(stream, TransportStream):
+            if isinstance(stream, TransportStream) and not stream.asked:
                 go_on = self._take(_request(start_line, headers, stream))
                 if go_on is not None:
                     connection.detach()
                     go_on(stream)
                     return None
+            elif isinstance(stream, TransportStream):
+                stream.asked = False
         return self._headers_received(start_line, headers)
 
 

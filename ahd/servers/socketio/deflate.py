@@ -128,7 +128,7 @@ def _accept(parts: list[str], options: DeflateOptions) -> tuple[str, Deflate] | 
         answer.append("server_no_context_takeover")
     if not keep_inflater:
         answer.append("client_no_context_takeover")
-    if write_bits < 15:
+    if write_bits < 15 or "server_max_window_bits" in parameters:  # 7.1.2.1: an offer of it is answered with it
         answer.append(f"server_max_window_bits={write_bits}")
     if read_bits < 15:
         answer.append(f"client_max_window_bits={read_bits}")

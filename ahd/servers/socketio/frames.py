@@ -257,11 +257,11 @@ def check_close(payload: bytes) -> None:
         return
     if len(payload) == 1:
         raise Violation(PROTOCOL_ERROR, "close payload of one byte")
+    if not is_utf8(payload[2:]):
+        raise Violation(BAD_DATA, "close reason is not UTF-8")
     code = payload[0] << 8 | payload[1]
     if not (1000 <= code <= 1014 and code not in (1004, NO_CODE, ABNORMAL)) and not 3000 <= code <= 4999:
         raise Violation(PROTOCOL_ERROR, "close code not allowed")
-    if not is_utf8(payload[2:]):
-        raise Violation(BAD_DATA, "close reason is not UTF-8")
 
 
 def close_of(payload: bytes) -> tuple[int, str]:

@@ -29,7 +29,9 @@ _log = logging.getLogger(__name__)
 
 _OPEN: Final[int] = 0
 _CLOSING: Final[int] = 1  # a close frame is on its way, or was received; nothing more goes to the handler but on_lost
-_CLOSED: Final[int] = 2
+_DEAF: Final[int] = 2  # the peer broke the protocol: what it still sends is dropped
+_CLOSED: Final[int] = 3  # flushing what is unsent, then gone
+_GONE: Final[int] = 4  # the transport must not be touched any more
 
 _CORK_FRAMES: Final = 64
 _CORK_BYTES: Final = 16384  # a frame this large does not wait for others
@@ -179,6 +181,8 @@ class WebSocket(asyncio.Protocol):
 
     def buffered(self) -> int:
         """Bytes written and not yet taken by the kernel."""
+        if self._state == _GONE:
+            return 0
         size = self._transport.get_write_buffer_size()
         return size + sum(map(len, self._cork)) if self._cork else size
 
@@ -207,9 +211,10 @@ class WebSocket(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the connection and everything unsent. on_lost(1006) follows from the loop, not from within this call."""
-        self._state = self._state or _CLOSING
-        self._cork = None
-        self._transport.abort()
+        if self._state != _GONE:
+            self._state = _CLOSED
+            self._cork = None
+            self._transport.abort()
 
     def _say_close(self, frame: bytes) -> None:
         self._state = _CLOSING
@@ -235,7 +240,7 @@ class WebSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Work through one read."""
         if self._state != _OPEN:
-            if self._state == _CLOSING and self._parser.failure is None:
+            if self._state == _CLOSING:
                 self._await_close(data)
             return
         self._cork = []
@@ -283,10 +288,16 @@ class WebSocket(asyncio.Protocol):
         self._lost(code, reason)
 
     def _fail(self, code: int, reason: str) -> None:
-        # 7.1.7. What the peer still sends is read and dropped until it hangs up: closing at once with data unread
-        # would reset the connection and could take the close frame with it.
+        # 7.1.7. What the peer still sends is read and dropped until it hangs up: closing at once with data unread would
+        # reset the connection, and could take the close frame with it.
         self._say_close(frames.encode_close(code, reason))
+        self._uncork()
+        self._state = _DEAF
         self._lost(code, reason)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()  # TLS: reads on by itself until the peer's goodbye
 
     def _await_close(self, data: bytes) -> None:
         """This side has closed: everything up to the peer's close frame is dropped."""
@@ -312,7 +323,7 @@ class WebSocket(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._state = _CLOSED
+        self._state = _GONE
         self._gone(self)
         self._lost(frames.ABNORMAL, "")
 
