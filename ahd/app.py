@@ -37,8 +37,8 @@ from ahd.servers.socketio.gate import Gate
 from ahd.servers.socketio.polling import Polling
 from ahd.servers.socketio.server import SocketIO
 from ahd.servers.web.application import application, http_server
-from ahd.servers.web.files import Files
 from ahd.servers.web.resource import resource_service
+from ahd.servers.web.server import Web
 from ahd.servers.web.site import Mount, Site
 
 logger = logging.getLogger("ahd")
@@ -115,6 +115,7 @@ class App:
         self.verbs = Verbs(self.rooms, self.runner, words, store.immediate, self.spawn)
         self.sio: SocketIO | None = None
         self.site: Site | None = None
+        self.web: Web | None = None
         self.servers: list[Server] = []
         self._started: list[Server] = []
 
@@ -178,6 +179,8 @@ class App:
         if self.sio is not None:
             await self.sio.engine.shutdown()
         await self.runner.stop()
+        if self.web is not None:
+            self.web.close()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)
         await self.store.close()
@@ -223,12 +226,9 @@ def _web(app: App) -> Server:
     config = app.config
     section, web = config.http_server, config.common_web
     proxies = Trusted(section.trusted_proxies)
-    files = Files(web.flat_file_directory or PAGE, web.directory_file_type, web.flat_file_cache_duration)
-    prefix = f"/{web.url_path_for_files.strip('/')}"
-    mounts = [
-        Mount(prefix, lambda request: files.answer(request, request.path[len(prefix) :] or "/")),
-        Mount("", lambda request: files.answer(request, request.path)),
-    ]
+    app.web = pages = Web(web, config.general, app.verbs, app.runner, PAGE, encode, decode)
+    pages.actions.observe = app.verbs.observe
+    others: list[Mount] = []
     gate: Callable[[Any], Any] = _no_websockets
     if config.web_sockets.enable:
         plan = config.socket_io
@@ -241,13 +241,12 @@ def _web(app: App) -> Server:
         if missing is not None:
             logger.warning("%s", missing, extra={"event": "browserClientMissing"})
         polling = Polling(sio.engine)
-        mounts.append(Mount(plan.path, resource_service(plan.path, polling, browser.answer), polling.max_body))
+        others.append(Mount(plan.path, resource_service(plan.path, polling, browser.answer), polling.max_body))
         gate = Gate(sio.engine, proxies)
-    app.site = site = Site(mounts, web.http_headers, config.general.server_error_message)
+    app.site = site = pages.site(config.general, *others)
     if config.log.log_requests:
         site.observe = web_log
-    largest = max(mount.max_body for mount in mounts)
-    server = http_server(application(site, _client_of(proxies)), IDLE, SLOW, largest)
+    server = http_server(application(site, _client_of(proxies)), IDLE, SLOW, site.largest_body)
     return Listener(Front(gate, server), section, _tls(section.secure, section.cert_file, section.key_file, app.source))
 
 
@@ -311,7 +310,7 @@ def request_log(filtered: frozenset[str]) -> Callable[..., None]:
             "address": connection.remote_address,
             "server": connection.kind,
             "verb": verb,
-            "count": reply["messageCount"],
+            "count": reply.get("messageCount"),
             "params": params,
             "outcome": outcome,
             "duration": round(seconds * 1000, 3),

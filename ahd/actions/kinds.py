@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
+from ahd.actions.upload import Upload
+
 JsonSchema = dict[str, Any]
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,400}\Z")
@@ -160,9 +162,20 @@ def _read_nothing(text: str) -> None:
         raise _unfit("null")
 
 
+def _no_upload(text: str) -> Any:
+    raise _unfit("an uploaded file (multipart/form-data)")
+
+
 ANYTHING = Kind({}, "anything", None, _same, _same, nullable=True)
 STRING = Kind({"type": "string"}, "a string", str, _exactly(str, "a string"), _same)
 NOTHING = Kind({"type": "null"}, "null", type(None), _nothing, _read_nothing, nullable=True)
+UPLOAD = Kind(
+    {"type": "string", "format": "binary"},
+    "an uploaded file (multipart/form-data)",
+    Upload,
+    _exactly(Upload, "an uploaded file (multipart/form-data)"),
+    _no_upload,
+)
 
 SIMPLE: dict[Any, Kind] = {
     Any: ANYTHING,
@@ -176,6 +189,7 @@ SIMPLE: dict[Any, Kind] = {
         {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer"}]},
         _MOMENT, None, _moment, _read_moment),
     date: Kind({"type": "string", "format": "date"}, _DAY, None, _day, _day),
+    Upload: UPLOAD,
 }  # fmt: skip
 """The annotations that stand for themselves."""
 
@@ -193,6 +207,8 @@ def list_of(item: Kind) -> Kind:
         return _each(text.split(",") if text else [], item.read)
 
     def _each(value: Any, convert: Callable[[Any], Any]) -> list[Any]:
+        if type(value) is Upload:  # a form does not say that one file is a list of them
+            value = [value]
         if type(value) is not list:
             raise _unfit(noun)
         result = []

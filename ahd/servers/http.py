@@ -13,9 +13,11 @@ CHUNK = 65536
 
 @dataclass(slots=True)
 class HttpRequest:
-    """One whole request. `headers` has lower-case names, repeated ones joined with ", " (cookies with "; "); `path` is
-    as it was sent, still percent-encoded; `query` is the raw text after "?"; `remote_address` is the client's, behind
-    trusted proxies too; `scheme` "http" or "https"."""
+    """One whole request. `headers` has lower-case names, repeated ones joined with ", " (cookies with "; ").
+
+    `path` is as it was sent, still percent-encoded, other bytes read as Latin-1; `query` is the raw text after "?";
+    `remote_address` is the client's, behind trusted proxies too; `scheme` "http" or "https".
+    """
 
     method: str
     path: str

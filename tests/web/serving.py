@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -88,3 +88,10 @@ async def ask(
     answer, rest = parse(await exchange(port, head(method, target, fields) + body), method)
     assert rest == b""
     return answer
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, no longer than the deadline."""
+    async with asyncio.timeout(DEADLINE):
+        while not condition():  # noqa: ASYNC110  # nobody tells of it
+            await asyncio.sleep(0.01)

@@ -6,5 +6,6 @@ BUILTIN = {
     "cacheTest": "ahd.actions.builtin.cache_test",
     "randomNumber": "ahd.actions.builtin.random_number",
     "sleepTest": "ahd.actions.builtin.sleep_test",
+    "chat": "ahd.actions.builtin.chat",
 }
 """The module of each, imported when the file asks for it."""

@@ -35,8 +35,8 @@ def names(path: str) -> list[str] | None:
     if len(path) > LONGEST_PATH:
         return None
     try:
-        text = unquote_to_bytes(path).decode("utf-8")
-    except UnicodeDecodeError:
+        text = unquote_to_bytes(path.encode("latin-1")).decode("utf-8")
+    except UnicodeError:
         return None
     parts = text.split("/")
     for index, part in enumerate(parts):
@@ -60,7 +60,7 @@ class Files:
     def __init__(self, directory: Path, index: str, max_age: int) -> None:
         self._root = os.path.realpath(directory)
         self._index = index
-        self._cache_control = f"public, max-age={max_age}" if max_age > 0 else "no-cache"
+        self.max_age = max_age
         self._kept = Kept()
         self._resolved: dict[str, tuple[str, float]] = {}
 
@@ -131,7 +131,8 @@ class Files:
         zipped = zipped and preconditions.accepts_gzip(headers.get("accept-encoding", ""))
         # The two encodings are two representations: a strong tag may not be shared.
         etag = f'{content.etag[:-1]}-gzip"' if zipped else content.etag
-        fields = [("ETag", etag), ("Last-Modified", content.last_modified), ("Cache-Control", self._cache_control)]
+        cache_control = f"public, max-age={self.max_age}" if self.max_age > 0 else "no-cache"
+        fields = [("ETag", etag), ("Last-Modified", content.last_modified), ("Cache-Control", cache_control)]
         if content.zipped:
             fields.append(("Vary", "Accept-Encoding"))
         decided = preconditions.precondition(headers, etag, content.modified, True)

@@ -33,11 +33,20 @@ class Site:
 
     def __init__(self, mounts: Sequence[Mount], headers: Mapping[str, str], server_error: str) -> None:
         self._mounts = tuple(sorted(mounts, key=lambda mount: -len(mount.prefix)))
+        self._nothing = Mount("", _nothing_here)
+        self.observe: Observe | None = None
+        self.configure(headers, server_error)
+
+    def configure(self, headers: Mapping[str, str], server_error: str) -> None:
+        """Take up other headers and another sentence."""
         self._headers = list(headers.items())
         self._names = frozenset(name.lower() for name in headers)
         self._server_error = server_error
-        self._nothing = Mount("", _nothing_here)
-        self.observe: Observe | None = None
+
+    @property
+    def largest_body(self) -> int:
+        """Bytes of the largest body that any service takes."""
+        return max((mount.max_body for mount in self._mounts), default=0)
 
     def mount(self, path: str) -> Mount:
         """What serves a percent-encoded path."""
