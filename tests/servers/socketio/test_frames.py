@@ -1,9 +1,8 @@
 """Every stream of bytes is accepted, or refused with the documented code; never anything else, wherever it is cut.
 
 The judge is the server's side of the `websockets` package, which reads the same bytes without I/O. What it does
-otherwise:
-it takes lengths that are not in their shortest form, refuses a close frame inside a fragmented message, checks the
-UTF-8 of text later (here: below), and answers an oversized control frame with whichever of two codes it meets first.
+otherwise: it takes lengths that are not in their shortest form, refuses a close frame inside a fragmented message,
+checks the UTF-8 of text later (here: below), and weighs a frame before it looks at its header (below as well).
 """
 
 from __future__ import annotations
@@ -54,9 +53,9 @@ def read(pieces: Iterable[bytes], parser: Parser | None = None) -> Outcome:
     return events, parser.failure[0] if parser.failure else None
 
 
-def judge(data: bytes) -> Outcome:
+def judge(data: bytes, limit: int | None = LIMIT) -> Outcome:
     """What `websockets` makes of it, with the differences named above taken out."""
-    judge = Protocol(Side.SERVER, max_size=LIMIT)
+    judge = Protocol(Side.SERVER, max_size=limit)
     judge.receive_data(data)
     events: list[Event] = []
     message, kind = bytearray(), 0
@@ -287,7 +286,10 @@ CUTS = st.lists(st.integers(0, 10_000), max_size=12)
 def test_any_stream_is_read_as_websockets_reads_it(stream, cuts):
     data = b"".join(stream)
     outcome = read(pieces(data, cuts))
-    assert outcome == judge(data)
+    judged = judge(data)
+    if (outcome[1], judged[1]) == (1002, 1009):  # one frame with two faults: without a limit the other one is left
+        judged = judge(data, None)
+    assert outcome == judged
     assert read([data], Parser(LIMIT)) == outcome  # and with the mask in Python
 
 
