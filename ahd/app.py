@@ -14,6 +14,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from tornado.web import Application
+
 from ahd import __version__
 from ahd.actions import registry
 from ahd.actions.context import ActionRooms, Services
@@ -27,6 +29,7 @@ from ahd.core.message import JsonObject, now_ms
 from ahd.core.rooms import RoomLimits, Rooms
 from ahd.core.verbs import Verbs, Words
 from ahd.log import masked
+from ahd.servers.direct import Direct
 from ahd.servers.front import Front
 from ahd.servers.listener import Listener, tls_context
 from ahd.servers.proxies import Trusted
@@ -115,6 +118,7 @@ class App:
         self.verbs = Verbs(self.rooms, self.runner, words, store.immediate, self.spawn)
         self.sio: SocketIO | None = None
         self.site: Site | None = None
+        self.tornado: Application | None = None
         self.web: Web | None = None
         self.servers: list[Server] = []
         self._started: list[Server] = []
@@ -246,8 +250,11 @@ def _web(app: App) -> Server:
     app.site = site = pages.site(config.general, *others)
     if config.log.log_requests:
         site.observe = web_log
-    server = http_server(application(site, _client_of(proxies)), IDLE, SLOW, site.largest_body)
-    return Listener(Front(gate, server), section, _tls(section.secure, section.cert_file, section.key_file, app.source))
+    client_of = _client_of(proxies)
+    app.tornado = application(site, client_of)
+    server = http_server(app.tornado, IDLE, SLOW, site.largest_body)
+    front = Front(gate, server, Direct(site, client_of, IDLE, SLOW))
+    return Listener(front, section, _tls(section.secure, section.cert_file, section.key_file, app.source))
 
 
 def _no_websockets(request: Any) -> None:

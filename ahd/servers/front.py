@@ -17,7 +17,6 @@ import os
 import socket
 import ssl
 import stat
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,6 +25,7 @@ from tornado import httputil
 from tornado.httpserver import HTTPServer
 
 from . import httphead
+from .direct import Direct
 from .httphead import HeadError, Request, Scheme
 from .httpstream import TransportStream, Upgrades, serve
 from .socketio.deflate import Deflate, DeflateOptions, negotiate
@@ -76,15 +76,25 @@ class Front:
 
     `route` is asked about each request with `Upgrade: websocket`, before the handshake is checked; None leaves it to
     Tornado. `http` is the server for everything else; its application must be an HTTPServerConnectionDelegate.
+    `direct` serves what it takes in Tornado's place.
     `head_timeout`: seconds for a connection's first head, which may have `max_head` bytes.
     """
 
-    def __init__(self, route: Route, http: HTTPServer, *, head_timeout: float = 10.0, max_head: int = 16384) -> None:
+    def __init__(
+        self,
+        route: Route,
+        http: HTTPServer,
+        direct: Direct | None = None,
+        *,
+        head_timeout: float = 10.0,
+        max_head: int = 16384,
+    ) -> None:
         if not isinstance(http.request_callback, httputil.HTTPServerConnectionDelegate):
             raise TypeError("the HTTPServer must have a Tornado application")
         http.request_callback = Upgrades(http.request_callback, self._take)
         self._route = route
         self._http = http
+        self._direct = direct
         self._head_timeout = head_timeout
         self._max_head = max_head
         self._servers: list[asyncio.AbstractServer] = []
@@ -256,7 +266,7 @@ class _Head(asyncio.Protocol):
         data = bytes(self._data)
         head = data[:end]
         if not httphead.may_upgrade(head):
-            self._to_tornado(data)
+            self._to_http(data)
             return
         try:
             request = httphead.parse(head, self._peer, self._scheme)
@@ -265,7 +275,7 @@ class _Head(asyncio.Protocol):
             return
         decision = front._decide(request) if request.upgrade else None
         if decision is None:
-            self._to_tornado(data, asked=request.upgrade)
+            self._to_http(data, asked=request.upgrade)
         else:
             self.decided(request, decision, data[end:])
 
@@ -305,9 +315,12 @@ class _Head(asyncio.Protocol):
         self._transport.set_protocol(websocket)
         websocket.start(accept.on_open, response, rest)
 
-    def _to_tornado(self, data: bytes, asked: bool = False) -> None:
+    def _to_http(self, data: bytes, asked: bool = False) -> None:
         front = self._front
         front._heads.pop(self, None)
+        if front._direct is not None and front._direct.takes(data):
+            front._direct.serve(self._transport, self._peer, self._scheme, data, front._lost, self._again)
+            return
         http = front._http
         stream = TransportStream(
             self._transport,
@@ -319,6 +332,13 @@ class _Head(asyncio.Protocol):
         )
         stream.asked = asked
         serve(http, stream, data)
+
+    def _again(self, data: bytes) -> None:
+        """A later request of a connection that was served directly: look whose it is."""
+        self._data = b""
+        self._transport.set_protocol(self)
+        self._front._owe(self, self._front._head_timeout)
+        self.data_received(data)
 
     def _refuse(self, status: int, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Answer and end. A client that still sends is listened to for a moment: closing with data unread would reset

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tornado.netutil import bind_sockets
-
-from ahd.servers.web.application import application, http_server
+from ahd.servers.direct import Direct
+from ahd.servers.front import Front
+from ahd.servers.web.application import application, direct_client, http_server
 from ahd.servers.web.site import Site
 
 DEADLINE = 10.0
@@ -28,17 +28,26 @@ class Answer:
         return json.loads(self.body)
 
 
+SHELLS = ("tornado", "direct")
+served_by = ["tornado"]
+"""What serves the site in this test; the fixture of the same name sets it."""
+
+
 @asynccontextmanager
 async def serving(site: Site, max_body: int = 1_000_000, **limits: Any) -> AsyncIterator[int]:
     """The port on which `site` is served until the block is left."""
-    server = http_server(application(site), limits.get("idle", 60.0), limits.get("slow", 30.0), max_body)
-    sockets = bind_sockets(0, "127.0.0.1")
-    server.add_sockets(sockets)
+    idle, slow = limits.get("idle", 60.0), limits.get("slow", 30.0)
+    server = http_server(application(site), idle, slow, max_body)
+    direct = Direct(site, direct_client, idle, slow) if served_by[0] == "direct" else None
+    front = Front(lambda request: None, server, direct, head_timeout=min(slow, 10.0))
+    [(_, port)] = await front.listen_tcp("127.0.0.1", 0)
     try:
-        yield sockets[0].getsockname()[1]
+        yield port
     finally:
-        server.stop()
-        await server.close_all_connections()
+        front.close_listeners()
+        front.abort_all()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
 
 def head(method: str, target: str, headers: Mapping[str, str] | None = None) -> bytes:

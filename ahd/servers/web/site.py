@@ -33,6 +33,7 @@ class Site:
 
     def __init__(self, mounts: Sequence[Mount], headers: Mapping[str, str], server_error: str) -> None:
         self._mounts = tuple(sorted(mounts, key=lambda mount: -len(mount.prefix)))
+        self._left: tuple[str, ...] = ()
         self._nothing = Mount("", _nothing_here)
         self.observe: Observe | None = None
         self.configure(headers, server_error)
@@ -42,6 +43,23 @@ class Site:
         self._headers = list(headers.items())
         self._names = frozenset(name.lower() for name in headers)
         self._server_error = server_error
+
+    def leave(self, prefix: str) -> None:
+        """Leave a path and all below it to Tornado: for handlers that a plugin adds to the Tornado application."""
+        self._left += (prefix,)
+
+    @property
+    def leaves(self) -> bool:
+        """Whether any path is left to Tornado."""
+        return bool(self._left)
+
+    def left(self, path: str) -> bool:
+        """Whether a percent-encoded path is left to Tornado."""
+        return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self._left)
+
+    def max_body(self, path: str) -> int:
+        """Bytes of the largest body that the service of a path takes."""
+        return self.mount(path).max_body
 
     @property
     def largest_body(self) -> int:
