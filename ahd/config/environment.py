@@ -92,7 +92,7 @@ def _typed(text: str, place: Place, path: Path, variable: str, schema: schemas.S
     """A text from the environment as the value that its key wants: text, or what YAML makes of it."""
     part = schemas.at(schema, path) or {}
     wanted = set(schemas.types(part))
-    if wanted & {"array", "object"} and text.lstrip()[:1] in ("[", "{"):
+    if wanted & {"array", "object"} and not part.get("x-secret") and text.lstrip()[:1] in ("[", "{"):
         node, problems = parse(text, place.source)
         if problems or node is None:
             reasons = "; ".join(problem.reason for problem in problems)

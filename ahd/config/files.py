@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .mistakes import ConfigError, Mistake, Place
 
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = 256 * 1024
 
 
 def read_text(path: Path, shown: str) -> str:

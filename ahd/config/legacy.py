@@ -182,8 +182,8 @@ def _report_transports(names: Sequence[str]) -> list[ReportLine]:
     if not kept:
         sentence = f"{' and '.join(dict.fromkeys(names))}: no browser has it today; use websocket or xhr-polling"
         return [ReportLine("transports", "refused", sentence)]
-    only = " only: no upgrade is offered" if len(kept) == 1 else ""
-    sentence = f"{' and '.join(kept)}{' with JSONP' if jsonp else ''}{only}"
+    only = " only, so no upgrade is offered" if len(kept) == 1 else ""
+    sentence = f"{' and '.join(kept)}{only}{'; JSONP as well' if jsonp else ''}"
     gone = [name for name in _GONE if name in names]
     lines = [ReportLine("transports", "mapped", sentence)]
     if gone:

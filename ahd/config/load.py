@@ -14,7 +14,7 @@ from .mistakes import ConfigError, Mistake, Note, dotted
 from .mistakes import Path as KeyPath
 from .model import SECTIONS, Config, Secret
 from .tree import Node, plain
-from .validate import place_of, validate
+from .validate import node_at, place_of, validate
 
 Values = dict[str, dict[str, Any]]
 
@@ -35,7 +35,7 @@ def loads(text: str, environ: Mapping[str, str], *, source: str = "ahd.yaml", di
     root, values, wrong, found = read(root, environ, schema, Path(directory).absolute())
     mistakes += found
 
-    view = rules.View(root, wrong, values, schemas.defaults(schema))
+    view = rules.View(root, wrong, values, schema)
     findings = rules.check(view)
     mistakes += [finding for finding in findings if isinstance(finding, Mistake)]
     notes = [finding for finding in findings if isinstance(finding, Note)]
@@ -64,6 +64,8 @@ def read(
     root, mistakes = override(root, environ, schema)
     root, unset = substitute(root, environ, schema)
     mistakes += unset
+    if not isinstance(root.value, dict) and unset:
+        raise ConfigError(mistakes)  # the file is one text, and that cannot be read
     if isinstance(root.value, dict):
         empty = {name: Node({}, node.place) for name, node in root.value.items() if node.value is None}
         root = Node({**root.value, **empty}, root.place, root.keys)
@@ -88,7 +90,7 @@ def _values(root: Node, wrong: set[KeyPath], schema: schemas.Schema) -> Values:
             value = plain(child)
             for path in about:
                 value.pop(path[2], None)
-            if isinstance(value, dict):
+            if isinstance(value, dict) and isinstance(values[section][key], dict):
                 value = {**values[section][key], **value}
             values[section][key] = value
     return values
@@ -111,7 +113,6 @@ def _read_files(
     mistakes = []
 
     def found(path: KeyPath, reason: str) -> None:
-        wrong.add(path)
         mistakes.append(Mistake(place_of(root, path), dotted(path), reason))
 
     def settle(path: KeyPath, part: schemas.Schema, holder: dict[str, Any]) -> None:
@@ -128,11 +129,13 @@ def _read_files(
                     value = ""
             holder[key] = Secret(value)
         elif kind == "module":
-            for index, module in enumerate(value):
-                if "/" in module or module in (".", ".."):
-                    value[index] = str(files.absolute(module, directory, environ))
-                    if problem := files.path_problem(Path(value[index]), kind):
-                        found((*path, index), f"{value[index]}: {problem}")
+            holder[key] = []
+            for index, name in _sound_items(root, path, wrong) or enumerate(value):
+                if "/" in name or name in (".", ".."):
+                    name = str(files.absolute(name, directory, environ))
+                    if problem := files.path_problem(Path(name), kind):
+                        found((*path, index), f"{name}: {problem}")
+                holder[key].append(name)
         elif kind:
             holder[key] = files.absolute(value, directory, environ)
             if problem := files.path_problem(holder[key], kind):
@@ -145,6 +148,14 @@ def _read_files(
         for key, inner in schemas.keys(schema, part):
             settle((section, key), inner, values[section])
     return mistakes
+
+
+def _sound_items(root: Node, path: KeyPath, wrong: set[KeyPath]) -> list[tuple[int, Any]]:
+    """The items of a list in the file with their places in it, without those that are wrong by themselves."""
+    node = node_at(root, path)
+    if node is None or not isinstance(node.value, list):
+        return []
+    return [(index, plain(item)) for index, item in enumerate(node.value) if (*path, index) not in wrong]
 
 
 def _plan(values: Values, schema: schemas.Schema) -> legacy.SocketIOPlan:

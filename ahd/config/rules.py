@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
+from . import schema as schemas
 from .legacy import allowed_patterns
 from .mistakes import Mistake, Note, Path, dotted
 from .tree import Node
@@ -23,20 +24,25 @@ class View:
     """The values of the file with the defaults behind them. Reading one that is wrong raises SkipError."""
 
     def __init__(
-        self, root: Node, wrong: set[Path], values: Mapping[str, dict[str, Any]], defaults: Mapping[str, dict[str, Any]]
+        self, root: Node, wrong: set[Path], values: Mapping[str, dict[str, Any]], schema: schemas.Schema
     ) -> None:
         self.root = root
         self._wrong = wrong
         self._values = values
-        self._defaults = defaults
+        self._schema = schema
 
     def get(self, section: str, key: str) -> Any:
         if any(path[:2] in ((section,), (section, key)) for path in self._wrong):
             raise SkipError
         return self._values[section][key]
 
+    def option(self, name: str) -> Any:
+        """The value of a name in webSockets.options."""
+        options = self.get("webSockets", "options")
+        return options[name] if name in options else schemas.option_defaults(self._schema)[name]
+
     def default(self, section: str, key: str) -> Any:
-        return self._defaults[section][key]
+        return schemas.defaults(self._schema)[section][key]
 
     def given(self, *path: str) -> bool:
         """Whether the file or the environment says something there, be it null or not."""
@@ -123,8 +129,8 @@ def _url_paths(view: View) -> Iterator[Finding]:
         ("commonWeb", "urlPathForFiles"),
         ("webSockets", "options", "resource"),
     )
-    resource = view.get("webSockets", "options").get("resource", "/socket.io")
-    paths = {key: view.get("commonWeb", key[1]) for key in keys[:2]} | {keys[2]: resource.strip("/")}
+    resource = view.option("resource").strip("/")
+    paths = {key: view.get("commonWeb", key[1]) for key in keys[:2]} | {keys[2]: resource}
     for pair in combinations(keys, 2):
         # The later key is the mistake, unless only the earlier one is written.
         other, key = pair if view.given(*pair[1]) or not view.given(*pair[0]) else reversed(pair)

@@ -104,6 +104,8 @@ def parse(text: str, source: str) -> tuple[Node | None, list[Mistake]]:
     if builder.root is None:
         place = Place(source, 1, 1)
         return None, [*builder.mistakes, Mistake(place, "", "the file is empty; {} means every default")]
+    if builder.root.value is _UNREADABLE:
+        return None, builder.mistakes
     return builder.root, builder.mistakes
 
 
@@ -126,7 +128,7 @@ def _code(character: Any) -> int:
 def _syntax_reason(error: yaml.MarkedYAMLError) -> str:
     problem = str(error.problem or error.context or "it cannot be read")
     if "'\\t'" in problem:
-        return "not YAML: tabs cannot indent; use spaces"
+        return "not YAML: a tab cannot be here; use spaces"
     if problem == "mapping values are not allowed here":
         problem += " (put a text that contains ': ' in quotes, and check the indentation)"
     context = f", {error.context}" if error.context and error.problem else ""
@@ -139,6 +141,12 @@ class _StopError(Exception):
     def __init__(self, place: Place, reason: str) -> None:
         self.place = place
         self.reason = reason
+
+
+class _BadKey(str):
+    """A key that is a mistake: its value is read and thrown away."""
+
+    __slots__ = ()
 
 
 class _Builder:
@@ -238,7 +246,7 @@ class _Builder:
             if key in container.value:
                 first = container.keys[key].line
                 self.mistakes.append(Mistake(place, self._path(key), f"the key is already in line {first}"))
-            elif node.value is not _UNREADABLE:
+            elif node.value is not _UNREADABLE and not isinstance(key, _BadKey):
                 container.value[key] = node
                 container.keys[key] = place
 
@@ -250,7 +258,7 @@ class _Builder:
             self.mistakes.append(
                 Mistake(node.place, self._path(node.text or ""), "a key must be text; put it in quotes")
             )
-            key = f"\0{node.text}"  # filled and thrown away with the mistakes
+            key = _BadKey(node.text)
         self._key[-1] = (key, node.place)
 
     def _path(self, last: str = "") -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 
 from . import schema as schemas
 from .mistakes import Mistake, Path, Place, did_you_mean, dotted, shown
@@ -28,7 +28,7 @@ def validate(root: Node, schema: schemas.Schema) -> tuple[list[Mistake], set[Pat
     """All mistakes against the schema, and the paths of the values (or the unknown keys) that they are about."""
     mistakes: dict[tuple[Path, str], Mistake] = {}
     wrong: set[Path] = set()
-    validator = Draft202012Validator(schema, format_checker=_FORMATS)
+    validator = _Validator(schema, format_checker=_FORMATS)
     for error in validator.iter_errors(plain(root)):
         for path, place, reason in _explain(error, root, schema):
             wrong.add(path)
@@ -70,6 +70,8 @@ def _explain(error: ValidationError, root: Node, schema: schemas.Schema) -> Expl
         for key in error.instance:
             if key not in part.get("properties", {}):
                 yield (*path, key), node.keys[key], _unknown_key(key, path, part, schema)
+    elif error.validator == "enum" and not isinstance(error.instance, str):
+        return  # what has the wrong type is told so once
     elif "propertyNames" in error.absolute_schema_path:
         key = str(error.instance)
         yield (*path, key), node.keys[key], f"the key must be {part['x-expects']}"
@@ -81,11 +83,14 @@ def _explain(error: ValidationError, root: Node, schema: schemas.Schema) -> Expl
             seen.append(plain(item))
     else:
         reason = _reason(error, node, path, part, schema)
-        yield path, node.place, reason + (f" (from {node.variable})" if node.variable else "")
+        told = node.variable and node.place.line  # otherwise the place is the variable already
+        yield path, node.place, reason + (f" (from {node.variable})" if told else "")
 
 
 def _reason(error: ValidationError, node: Node, path: Path, part: dict[str, Any], schema: schemas.Schema) -> str:
     found = "this value" if part.get("x-secret") else shown(error.instance)
+    if node.variable and node.value in (None, ""):
+        found = "empty text"
     limit: Any = error.validator_value
     instance: Any = error.instance
     simple: dict[str, Callable[[], str]] = {
@@ -115,6 +120,8 @@ def _wrong_type(node: Node, part: dict[str, Any], found: str) -> str:
     hint = ""
     if "string" in wanted and node.text and not isinstance(node.value, str):
         hint = "; put it in quotes if it is meant as text"
+    elif wanted == ["array"] and node.variable:
+        hint = "; write it as [a, b]"
     elif wanted == ["boolean"] and str(node.value).lower() in ("on", "yes"):
         hint = "; write true"
     elif wanted == ["boolean"] and str(node.value).lower() in ("off", "no"):
@@ -149,6 +156,15 @@ def _unknown_key(key: str, path: Path, part: dict[str, Any], schema: schemas.Sch
         hint = f"; {kind}s here: {', '.join(known)}"
     return f"unknown {kind}{hint}"
 
+
+def _whole_pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    """`pattern` as ECMAScript has it: $ is the end of the text only, and \\w is ASCII."""
+    strict = pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern
+    if isinstance(instance, str) and not re.search(strict, instance, re.ASCII):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+_Validator: Any = validators.extend(Draft202012Validator, {"pattern": _whole_pattern})  # type: ignore[no-untyped-call]
 
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\Z")

@@ -128,7 +128,9 @@ class Front:
         sock.setblocking(False)
         unix = sock.family == socket.AF_UNIX
         create: Callable[..., Any] = loop.create_unix_server if unix else loop.create_server
-        server = await create(lambda: _Head(self, unix, tls is not None), sock=sock, **self._options(tls))
+        # From Python 3.13 on a server removes its unix socket when it closes, also one that is systemd's.
+        keep = {"cleanup_socket": False} if unix and sys.version_info >= (3, 13) else {}
+        server = await create(lambda: _Head(self, unix, tls is not None), sock=sock, **self._options(tls), **keep)
         self._servers.append(server)
 
     def _options(self, tls: ssl.SSLContext | None) -> dict[str, Any]:
