@@ -89,6 +89,13 @@ class Connection:
             if not self.listening:
                 self.listening = NO_ROOMS
 
+    def called(self, params: JsonObject) -> JsonObject:
+        """The parameters of an action that is called by its name: the sticky ones, and over them those of the call."""
+        if not self.sticky:
+            return params
+        self.params = {**self.params, "action": params.get("action")}
+        return {**self.params, **params}
+
     def details(self) -> JsonObject:
         """What `detailsView` tells."""
         return {

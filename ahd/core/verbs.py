@@ -162,7 +162,7 @@ class Verbs:
         if verb == ACTION:
             self._actions.start(connection, data, reply)
         elif verb == TEXT_ACTION:
-            self._actions.start(connection, data, reply, text=True)
+            self._actions.start(connection, connection.called(data), reply, text=True)
         else:
             self._advance(connection, self._answered(connection, verb, data, reply))
 

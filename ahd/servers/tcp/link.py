@@ -1,0 +1,344 @@
+"""One client over TCP: its lines in, its replies and says out, both bounded.
+
+    bytes -> Lines -> parse -> Verbs.receive -> answer -> cork -> transport
+
+What is produced while one read is worked through, or in one turn of the loop, leaves in one write. When a client does
+not read, its lines wait (in its own socket, at last), so that replies never pile up; says do as `limits` say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
+
+from ahd.core import errors
+from ahd.core.connection import Connection
+from ahd.core.errors import Disconnect
+from ahd.core.message import JsonObject, Say
+from ahd.core.verbs import FAREWELLS
+
+from .framing import MALFORMED, TOO_LONG, Lines, Mark, parse
+
+if TYPE_CHECKING:
+    from .server import TcpServer
+
+END = b"\r\n"
+BYE: JsonObject = {"status": "Bye!", "context": "response"}
+CORK = 65536
+"""Bytes that are collected before they are written though more may follow."""
+BACKLOG = 16
+"""Verbs that may stand behind one that waits for the store; more lines wait unread."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds in which a client has to take the last of what it is sent."""
+
+
+class TcpLink(asyncio.Protocol):
+    """The protocol of one connection, and the way out to its client.
+
+    `_held` are lines that have been read and must wait, `_behind` what waits to be written, with whether it is a say
+    (and may be dropped); both are None as long as nothing does. `_owed` counts the replies still to come.
+    """
+
+    __slots__ = (
+        "_behind",
+        "_behind_size",
+        "_cork",
+        "_corked",
+        "_ending",
+        "_eof",
+        "_finished",
+        "_held",
+        "_lines",
+        "_owed",
+        "_paused",
+        "_resuming",
+        "_server",
+        "_transport",
+        "_working",
+        "connection",
+        "dropped",
+    )
+
+    connection: Connection
+
+    def __init__(self, server: TcpServer) -> None:
+        self._server = server
+        self._transport: asyncio.Transport | None = None
+        self._lines = Lines(server.settings.max_line_length)
+        self._cork: list[bytes] = []
+        self._corked = 0
+        self._working = False
+        self._held: deque[bytes | Mark] | None = None
+        self._resuming = False
+        self._paused = False
+        self._behind: deque[tuple[bytes, bool]] | None = None
+        self._behind_size = 0
+        self._owed = 0
+        self._ending: Disconnect | None = None
+        self._eof = False
+        self._finished = False
+        self.dropped = 0
+        """Says it has missed and not been told of."""
+
+    # -- in
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclasses of asyncio.Transport.
+        self._transport = cast(asyncio.Transport, transport)
+        self._server.opened(self, self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._ending is not None:
+            return
+        lines = self._lines.feed(data)
+        if self._held is not None:
+            self._held.extend(lines)
+        elif lines:
+            self._work(deque(lines))
+
+    def eof_received(self) -> bool:
+        """The client sends no more; it is still told what it is owed (not over TLS, which has no half-closed state)."""
+        self._eof = True
+        self._end_when_quit()
+        return not self._server.secure
+
+    def _work(self, lines: deque[bytes | Mark]) -> bool:
+        """Work through lines until one must wait; whether none does."""
+        server, connection = self._server, self.connection
+        receive, decode, answer = server.verbs.receive, server.decode, self._answer
+        self._working = True
+        while lines and self._ending is None:
+            if self._paused or (connection.backlog is not None and len(connection.backlog) >= BACKLOG):
+                self._hold(lines)
+                break
+            line = lines.popleft()
+            if type(line) is bytes:
+                verb, data = parse(line, decode)
+            elif line is Mark.END:
+                verb, data = "quit", {}
+            else:
+                verb, data = MALFORMED, {"error": TOO_LONG.format(max=server.settings.max_line_length)}
+            if verb not in FAREWELLS:
+                self._owed += 1
+            receive(connection, verb, data, answer)
+        self._working = False
+        if self._cork:
+            self.flush()
+        self._end_when_quit()
+        return self._held is None
+
+    def _hold(self, lines: deque[bytes | Mark]) -> None:
+        if self._held is None:
+            self._held = lines
+            if self._transport is not None:
+                self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        """Go on with the lines that had to wait."""
+        self._resuming = False
+        lines, self._held = self._held, None
+        if lines is None:
+            return
+        if self._work(lines) and self._ending is None and self._transport is not None:
+            self._transport.resume_reading()
+
+    def _resume_soon(self) -> None:
+        if not self._resuming:
+            self._resuming = True
+            self._server.loop.call_soon(self._resume)
+
+    # -- out
+
+    def new_group(self) -> TcpGroup:
+        return TcpGroup()
+
+    def send(self, event: str, data: JsonObject) -> None:
+        """Send an event; on a line its data says which it is."""
+        self._put(self._server.encode(data) + END)
+
+    def close(self, reason: Disconnect) -> None:
+        """Close once what was sent has left, and what is owed. A slow consumer is cut off."""
+        if self._ending is not None:
+            return
+        self._ending = reason
+        self._held = None
+        if reason is errors.SLOW_CONSUMER:
+            self._finished = True
+            self._behind = None
+            self._cork.clear()
+            if self._transport is not None:
+                # Later: a say may be on its way to the others of a room.
+                self._server.loop.call_soon(self._transport.abort)
+        elif reason is errors.STORE_LOST:
+            self._finish({"error": reason.reason, "context": "api"})
+        else:
+            self._end_when_quit()
+
+    def _answer(self, reply: JsonObject) -> None:
+        self._owed -= 1
+        self._put(self._server.encode(reply) + END)
+        if not self._working:
+            if self._held is not None:
+                self._resume_soon()
+            self._end_when_quit()
+
+    def hear(self, line: bytes) -> None:
+        """Send a say that is already encoded."""
+        if self._paused:
+            self._put_behind(line, True)
+        else:
+            self._put(line)
+
+    def _put(self, line: bytes) -> None:
+        if self._finished:
+            return
+        if self._paused:
+            self._put_behind(line, False)
+            return
+        if not self._cork and not self._working:
+            self._server.flush_soon(self)
+        self._collect(line)
+
+    def _collect(self, line: bytes) -> None:
+        self._cork.append(line)
+        self._corked += len(line)
+        if self._corked >= CORK:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was collected."""
+        cork = self._cork
+        if cork and self._transport is not None:
+            data = cork[0] if len(cork) == 1 else b"".join(cork)
+            cork.clear()
+            self._corked = 0
+            self._transport.write(data)
+
+    def _put_behind(self, line: bytes, say: bool) -> None:
+        """Keep what cannot be written now."""
+        if self._finished or self._transport is None:
+            return
+        server = self._server
+        behind = self._behind
+        if behind is None:
+            behind = self._behind = deque()
+        behind.append((line, say))
+        self._behind_size += len(line)
+        excess = self._behind_size + self._transport.get_write_buffer_size() - server.settings.send_buffer
+        if say and excess > 0:
+            if server.settings.drop_oldest:
+                self._drop(behind, excess)
+            else:
+                server.too_slow(self)
+                self.close(errors.SLOW_CONSUMER)
+
+    def _drop(self, behind: deque[tuple[bytes, bool]], excess: int) -> None:
+        """Throw the oldest says away; replies stay, there are only as many as the client may have requests."""
+        kept: list[tuple[bytes, bool]] = []
+        while behind and excess > 0:
+            item = behind.popleft()
+            if item[1]:
+                excess -= len(item[0])
+                self._behind_size -= len(item[0])
+                self.dropped += 1
+                self._server.count_dropped(self)
+            else:
+                kept.append(item)
+        behind.extendleft(reversed(kept))
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """The client has read: send on in order."""
+        self._paused = False
+        if self.dropped:
+            count, self.dropped = self.dropped, 0
+            self._collect(self._server.encode({"context": "api", "dropped": count}) + END)
+        behind = self._behind
+        while behind and not self._paused:
+            line = behind.popleft()[0]
+            self._behind_size -= len(line)
+            self._collect(line)
+        self.flush()
+        if behind:
+            return
+        self._behind = None
+        if self._finished:
+            self._close_transport()
+        elif self._held is not None:
+            self._resume_soon()
+
+    # -- the end
+
+    def _end_when_quit(self) -> None:
+        """Close if that is what is wanted, and nothing is owed any more."""
+        if self._owed or self._working:
+            return
+        if self._ending is not None:
+            self._finish(BYE if self._ending is errors.CLIENT_QUIT else None)
+        elif self._eof and self._held is None:
+            self._finish(None)
+
+    def _finish(self, last: JsonObject | None) -> None:
+        """Say the last word and close when everything has left."""
+        if self._finished:
+            return
+        if last is not None:
+            self._put(self._server.encode(last) + END)
+        self._finished = True
+        self._held = None
+        if self._behind is None:
+            self._close_transport()
+        elif self._transport is not None:
+            self._server.loop.call_later(CLOSE_TIMEOUT, self._transport.abort)
+
+    def _close_transport(self) -> None:
+        self.flush()
+        transport = self._transport
+        if transport is not None:
+            transport.close()
+            if transport.get_write_buffer_size():
+                self._server.loop.call_later(CLOSE_TIMEOUT, transport.abort)
+
+    def abort(self) -> None:
+        """Cut it off."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._finished = True
+        self._transport = None
+        self._held = self._behind = None
+        self._cork.clear()
+        self._server.lost(self)
+
+
+class TcpGroup:
+    """The links of this node that hear one room."""
+
+    __slots__ = ("_links",)
+
+    def __init__(self) -> None:
+        self._links: set[TcpLink] = set()
+
+    def add(self, link: Any) -> None:
+        self._links.add(link)
+
+    def discard(self, link: Any) -> None:
+        self._links.discard(link)
+
+    def deliver(self, say: Say, skip: Any) -> int:
+        line = say.frames.get("socket")
+        if line is None:
+            line = say.frames["socket"] = say.json + END
+        heard = 0
+        for link in self._links:
+            if link is not skip:
+                link.hear(line)
+                heard += 1
+        return heard
+
+    def __len__(self) -> int:
+        return len(self._links)

@@ -1,0 +1,177 @@
+"""The TCP server: actionHero's "socket" clients, in the same rooms and with the same actions as all others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ahd.core.connection import Connection
+from ahd.core.message import Encode
+from ahd.core.verbs import Verbs
+
+from . import parameters
+from .link import TcpLink
+
+logger = logging.getLogger("ahd.tcp")
+
+LISTEN_BACKLOG = 1024
+HANDSHAKE_TIMEOUT = 10.0
+"""Seconds for a client's TLS handshake."""
+KEEP_ALIVE_PROBES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TcpSettings:
+    """What the file says. Sizes in bytes; `keep_alive` in seconds, 0 for none; `params` are every connection's first
+    parameters; `drop_oldest` says what happens to a slow reader's says (else it is disconnected)."""
+
+    max_line_length: int
+    keep_alive: int
+    send_buffer: int
+    drop_oldest: bool
+    params: Mapping[str, Any]
+
+
+class TcpServer:
+    """Accepts clients and keeps their links.
+
+    `start` listens; `stop_accepting` ends that and leaves the clients alone; `close` cuts off those who are left.
+    `settings` may be replaced at any time and holds for what happens from then on.
+    """
+
+    def __init__(
+        self, verbs: Verbs, settings: TcpSettings, encode: Encode, decode: Callable[[bytes], Any],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:  # fmt: skip
+        self.verbs = verbs
+        self.settings = settings
+        self.encode = encode
+        self.decode = decode
+        self.links: set[TcpLink] = set()
+        self.slow_consumers = 0
+        """Connections closed because they read too slowly."""
+        self.dropped = 0
+        """Says dropped for connections that read too slowly."""
+        self.loop: asyncio.AbstractEventLoop
+        self.secure = tls is not None
+        self._tls = tls
+        self._servers: list[asyncio.AbstractServer] = []
+        self._unflushed: list[TcpLink] = []
+        self._left: asyncio.Event | None = None
+
+    async def start(self) -> None:
+        """Make ready for clients; `listen` lets them in."""
+        self.loop = asyncio.get_running_loop()
+        self.verbs.table.update(parameters.table(lambda: self.settings.params, self.settings.max_line_length))
+
+    async def listen(self, host: str, port: int) -> list[tuple[str, int]]:
+        """Listen on every address of `host`; port 0 takes a free one. The addresses. Raises OSError."""
+        return await self._listen(host=host, port=port, reuse_address=True)
+
+    async def listen_socket(self, sock: socket.socket) -> list[tuple[str, int]]:
+        """Listen on a bound socket that somebody else has opened."""
+        sock.setblocking(False)
+        return await self._listen(sock=sock)
+
+    async def _listen(self, **where: Any) -> list[tuple[str, int]]:
+        if self._tls is not None:
+            where["ssl_handshake_timeout"] = HANDSHAKE_TIMEOUT
+        server = await self.loop.create_server(lambda: TcpLink(self), ssl=self._tls, backlog=LISTEN_BACKLOG, **where)
+        self._servers.append(server)
+        return [bound.getsockname()[:2] for bound in server.sockets]
+
+    def stop_accepting(self) -> None:
+        """Let nobody in any more."""
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
+
+    async def close(self) -> None:
+        """Cut off who is left, and return when they have gone."""
+        self.stop_accepting()
+        self._left = asyncio.Event()
+        for link in list(self.links):
+            link.abort()
+        if self.links:
+            await self._left.wait()
+
+    # -- for the links
+
+    def opened(self, link: TcpLink, transport: asyncio.Transport) -> None:
+        """A client is there."""
+        settings = self.settings
+        # What does not fit into one half waits in the other, where it can still be dropped.
+        transport.set_write_buffer_limits(high=settings.send_buffer // 2)
+        if settings.keep_alive:
+            _keep_alive(transport.get_extra_info("socket"), settings.keep_alive)
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        connection = Connection(secrets.token_urlsafe(15), "socket", address, link, settings.params)
+        connection.sticky = True
+        link.connection = connection
+        self.links.add(link)
+        self.verbs.open(connection)
+
+    def lost(self, link: TcpLink) -> None:
+        """A client has gone."""
+        self.links.discard(link)
+        if self._left is not None and not self.links:
+            self._left.set()
+        self.verbs.closed(link.connection)
+
+    def flush_soon(self, link: TcpLink) -> None:
+        """Let a link write what it collects in this turn of the loop."""
+        if not self._unflushed:
+            self.loop.call_soon(self._flush)
+        self._unflushed.append(link)
+
+    def _flush(self) -> None:
+        links, self._unflushed = self._unflushed, []
+        for link in links:
+            link.flush()
+
+    def too_slow(self, link: TcpLink) -> None:
+        """A client is about to be cut off for not reading."""
+        self.slow_consumers += 1
+        logger.warning(
+            "%s reads too slowly: more than %d bytes are unsent",
+            link.connection.id,
+            self.settings.send_buffer,
+            extra={"event": "slowConsumer", "connection": link.connection.id},
+        )
+
+    def count_dropped(self, link: TcpLink) -> None:
+        """One say was dropped for it."""
+        self.dropped += 1
+        if link.dropped == 1:
+            logger.warning(
+                "%s reads too slowly: says are dropped",
+                link.connection.id,
+                extra={"event": "saysDropped", "connection": link.connection.id},
+            )
+
+
+def _keep_alive(sock: Any, seconds: int) -> None:
+    """Let the kernel find out within about twice this time that a silent client's machine is gone."""
+    interval = max(1, seconds // KEEP_ALIVE_PROBES)
+    options = {
+        "SO_KEEPALIVE": (socket.SOL_SOCKET, 1),
+        "TCP_KEEPIDLE": (socket.IPPROTO_TCP, seconds),
+        "TCP_KEEPINTVL": (socket.IPPROTO_TCP, interval),
+        "TCP_KEEPCNT": (socket.IPPROTO_TCP, KEEP_ALIVE_PROBES),
+        # Bounds the same for what was sent and never acknowledged; milliseconds.
+        "TCP_USER_TIMEOUT": (socket.IPPROTO_TCP, (seconds + interval * KEEP_ALIVE_PROBES) * 1000),
+    }
+    for name, (level, value) in options.items():
+        if hasattr(socket, name):
+            try:
+                sock.setsockopt(level, getattr(socket, name), value)
+            except OSError:
+                # Gone already; its end is on its way.
+                return
