@@ -51,7 +51,7 @@ VERBS = frozenset({*REST, "paramAdd"})
 """What `{"verb": …}` may name; `action` has its own form."""
 
 CTRL_C, CTRL_D = 0x03, 0x04
-IAC, WILL, DONT, SB, SE = 0xFF, 0xFB, 0xFE, 0xFA, 0xF0
+IAC, WILL, DONT, SB, SE, FIRST_COMMAND = 0xFF, 0xFB, 0xFE, 0xFA, 0xF0, 0xEC
 INTERRUPTS = frozenset({0xEC, 0xED, 0xEE, 0xF4})
 """Telnet's end of file, suspend, abort and interrupt process (RFC 854, RFC 1184): what Ctrl-C and Ctrl-D become."""
 
@@ -136,6 +136,10 @@ class Lines:
         text = bytearray()
         state = self._telnet
         for byte in data:
+            if state is _Telnet.COMMAND and byte < FIRST_COMMAND:
+                # No command: a stray byte, which makes the line no UTF-8.
+                text.append(IAC)
+                state = _Telnet.TEXT
             if state is _Telnet.TEXT:
                 if byte == IAC:
                     state = _Telnet.COMMAND

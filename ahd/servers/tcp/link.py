@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 END = b"\r\n"
 BYE: JsonObject = {"status": "Bye!", "context": "response"}
-CORK = 65536
-"""Bytes that are collected before they are written though more may follow."""
 BACKLOG = 16
 """Verbs that may stand behind one that waits for the store; more lines wait unread."""
 CLOSE_TIMEOUT = 5.0
@@ -176,8 +174,10 @@ class TcpLink(asyncio.Protocol):
             self._end_when_quit()
 
     def _answer(self, reply: JsonObject) -> None:
+        # Raises for what has no JSON form; then another answer comes.
+        line = self._server.encode(reply) + END
         self._owed -= 1
-        self._put(self._server.encode(reply) + END)
+        self._put(line)
         if not self._working:
             if self._held is not None:
                 self._resume_soon()
@@ -203,7 +203,7 @@ class TcpLink(asyncio.Protocol):
     def _collect(self, line: bytes) -> None:
         self._cork.append(line)
         self._corked += len(line)
-        if self._corked >= CORK:
+        if self._corked >= self._server.cork:
             self.flush()
 
     def flush(self) -> None:

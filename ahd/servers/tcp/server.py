@@ -21,6 +21,8 @@ from .link import TcpLink
 logger = logging.getLogger("ahd.tcp")
 
 LISTEN_BACKLOG = 1024
+CORK = 65536
+"""Bytes that a link collects at most before it writes them though more may follow in the same turn."""
 HANDSHAKE_TIMEOUT = 10.0
 """Seconds for a client's TLS handshake."""
 KEEP_ALIVE_PROBES = 3
@@ -41,8 +43,7 @@ class TcpSettings:
 class TcpServer:
     """Accepts clients and keeps their links.
 
-    `start` listens; `stop_accepting` ends that and leaves the clients alone; `close` cuts off those who are left.
-    `settings` may be replaced at any time and holds for what happens from then on.
+    `start`, then `listen`; `stop_accepting` ends that and leaves the clients alone; `close` cuts off who is left.
     """
 
     def __init__(
@@ -64,6 +65,16 @@ class TcpServer:
         self._servers: list[asyncio.AbstractServer] = []
         self._unflushed: list[TcpLink] = []
         self._left: asyncio.Event | None = None
+
+    @property
+    def settings(self) -> TcpSettings:
+        """What holds for what happens from now on."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: TcpSettings) -> None:
+        self._settings = settings
+        self.cork = min(CORK, settings.send_buffer // 4)
 
     async def start(self) -> None:
         """Make ready for clients; `listen` lets them in."""
@@ -106,7 +117,7 @@ class TcpServer:
     def opened(self, link: TcpLink, transport: asyncio.Transport) -> None:
         """A client is there."""
         settings = self.settings
-        # What does not fit into one half waits in the other, where it can still be dropped.
+        # What does not fit into one half waits in the other, where it may still be dropped.
         transport.set_write_buffer_limits(high=settings.send_buffer // 2)
         if settings.keep_alive:
             _keep_alive(transport.get_extra_info("socket"), settings.keep_alive)

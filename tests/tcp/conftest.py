@@ -1,0 +1,165 @@
+"""A TCP server in the test's own loop, over the real verbs, rooms and memory store, and a client of lines."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import json
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvloop
+
+from ahd import codec
+from ahd.core.connection import Answer, Connection
+from ahd.core.message import JsonObject, failed
+from ahd.core.rooms import RoomLimits, Rooms
+from ahd.core.verbs import Verbs, Words
+from ahd.servers.tcp.server import TcpServer, TcpSettings
+from ahd.store.memory import MemoryStore
+from tests.harness.waiting import DEADLINE
+
+PARAMS = {"limit": 100, "offset": 0}
+SETTINGS = TcpSettings(max_line_length=1000, keep_alive=60, send_buffer=65536, drop_oldest=False, params=PARAMS)
+
+
+class Actions:
+    """`echo` answers with what it got, `later` when the test says so, `big` with many bytes, `bad` with no JSON."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], None]] = []
+
+    def start(self, connection: Connection, params: JsonObject, answer: Answer, text: bool = False) -> None:
+        name = params.get("action")
+        if name == "echo":
+            answer({"context": "response", "got": params, "text": text})
+        elif name == "big":
+            answer({"context": "response", "big": "x" * int(params["size"])})
+        elif name == "later":
+            self.waiting.append(lambda: answer({"context": "response", "late": params.get("n")}))
+        elif name == "bad":
+            try:
+                answer({"context": "response", "bad": object()})
+            except TypeError:
+                answer(failed("Error: no JSON"))
+        else:
+            answer(failed(f"Error: {name} is not a known action."))
+
+
+class Client:
+    """Lines in and out."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, *lines: str | bytes) -> None:
+        for line in lines:
+            self.writer.write((line if isinstance(line, bytes) else line.encode()) + b"\r\n")
+
+    async def read(self) -> Any:
+        """The next line's value; None at the end."""
+        line = await asyncio.wait_for(self.reader.readline(), DEADLINE)
+        if not line:
+            return None
+        assert line.endswith(b"\r\n"), line
+        return json.loads(line)
+
+    async def ask(self, line: str | bytes) -> Any:
+        """Send a line; the next `response` (says that come before it are skipped)."""
+        self.send(line)
+        return await self.expect("response")
+
+    async def expect(self, context: str) -> Any:
+        """The next line of this context."""
+        while True:
+            value = await self.read()
+            assert value is not None, "the server has closed the connection"
+            if value.get("context") == context:
+                return value
+
+    async def rest(self) -> list[Any]:
+        """All lines until the end."""
+        values = []
+        while (value := await self.read()) is not None:
+            values.append(value)
+        return values
+
+
+class Subject:
+    """A running server, and clients of it."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore(codec.encode, codec.decode, 1000, 1_000_000)
+        self.rooms = Rooms(self.store, codec.encode, RoomLimits(True, 200, 100_000, 100))
+        self.actions = Actions()
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.immediate = True
+        self.settings = SETTINGS
+        self.tls: ssl.SSLContext | None = None
+        self.writers: list[asyncio.StreamWriter] = []
+        self.server: TcpServer
+        self.port = 0
+
+    def spawn(self, work: Awaitable[Any]) -> None:
+        task = asyncio.ensure_future(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def start(self) -> None:
+        words = Words("Hello!", "defaultRoom", "The server experienced an internal error", 100)
+        await self.store.open(self.rooms.deliver)
+        self.verbs = Verbs(self.rooms, self.actions, words, self.immediate, self.spawn)
+        self.server = TcpServer(self.verbs, self.settings, codec.encode, codec.decode, self.tls)
+        await self.server.start()
+        self.port = (await self.server.listen("127.0.0.1", 0))[0][1]
+
+    async def raw(self, limit: int = 1 << 24, **options: Any) -> Client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=limit, **options)
+        self.writers.append(writer)
+        return Client(reader, writer)
+
+    async def client(self, **options: Any) -> Client:
+        """A client that has been welcomed."""
+        client = await self.raw(**options)
+        assert await client.read() == {"welcome": "Hello!", "room": "defaultRoom", "context": "api"}
+        return client
+
+    async def stop(self) -> None:
+        for writer in self.writers:
+            writer.transport.abort()
+        if self.port:
+            await self.server.close()
+            assert self.rooms.here() == {}
+            assert not self.tasks
+
+
+def on_each_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Run an async test on asyncio's own loop and on uvloop. It gets a `running` Subject, or a `subject` to change and
+    start."""
+    wanted = [name for name in inspect.signature(test).parameters if name not in ("running", "subject")]
+
+    async def main(values: dict[str, Any]) -> None:
+        subject = Subject()
+        try:
+            if "running" in inspect.signature(test).parameters:
+                await subject.start()
+                values["running"] = subject
+            else:
+                values["subject"] = subject
+            await test(**values)
+        finally:
+            await subject.stop()
+
+    @functools.wraps(test)
+    def run(new_loop: Callable[[], asyncio.AbstractEventLoop], **values: Any) -> None:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(main(values))
+
+    parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in ("new_loop", *wanted)]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    loops = [asyncio.new_event_loop, uvloop.new_event_loop]
+    return pytest.mark.parametrize("new_loop", loops, ids=["asyncio", "uvloop"])(run)
