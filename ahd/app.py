@@ -1,6 +1,6 @@
 """assemble(config) -> App: the only module that knows all the others. Constructors remember, `start` acts.
 
-config -> store -> rooms -> actions -> verbs -> Socket.IO, web -> front -> listeners
+config -> store -> rooms -> actions -> verbs -> Socket.IO, web -> front -> listeners; TCP
 """
 
 from __future__ import annotations
@@ -67,6 +67,9 @@ class Server(Protocol):
 
     def stop_accepting(self) -> None:
         """Take no new connections; those that are open live on."""
+
+    async def drain(self, seconds: float, patience: float) -> None:
+        """Send the clients away within `seconds`, those who are owed something within `patience` more."""
 
     async def close(self) -> None:
         """Let go of everything."""
@@ -172,8 +175,10 @@ class App:
         for server in reversed(self._started):
             server.stop_accepting()
         patience = max(shutdown.timeout - shutdown.drain - 1, 0)
+        draining = [server.drain(shutdown.drain, patience) for server in self._started]
         if self.sio is not None:
-            await drain(self.sio.engine, shutdown.drain, patience)
+            draining.append(drain(self.sio.engine, shutdown.drain, patience))
+        await asyncio.gather(*draining)
         await self.runner.drain(patience)
 
     async def close(self) -> None:
@@ -210,6 +215,8 @@ def assemble(config: Config, source: str | Path = "ahd.yaml") -> App:
         app.verbs.observe = request_log(frozenset(config.log.filtered_params))
     if config.http_server.enable:
         app.servers.append(_web(app))
+    if config.tcp_server.enable:
+        app.servers.append(_tcp(app))
     _plugins(app)
     return app
 
@@ -255,6 +262,22 @@ def _web(app: App) -> Server:
     server = http_server(app.tornado, IDLE, SLOW, site.largest_body)
     front = Front(gate, server, Direct(site, client_of, IDLE, SLOW))
     return Listener(front, section, _tls(section.secure, section.cert_file, section.key_file, app.source))
+
+
+def _tcp(app: App) -> Server:
+    """The server of lines."""
+    from ahd.servers.tcp.server import TcpServer, TcpSettings
+
+    section, limits = app.config.tcp_server, app.config.limits
+    settings = TcpSettings(
+        max_line_length=section.max_line_length,
+        keep_alive=section.keep_alive,
+        send_buffer=limits.send_buffer,
+        drop_oldest=limits.slow_consumer == "dropOldest",
+        params=app.runner.default_params,
+    )
+    tls = _tls(section.secure, section.cert_file, section.key_file, app.source)
+    return TcpServer(app.verbs, section.bind_ip, section.port, settings, encode, decode, tls)
 
 
 def _no_websockets(request: Any) -> None:

@@ -103,6 +103,18 @@ class WebSockets:
 
 
 @dataclass(frozen=True, slots=True)
+class TcpServer:
+    enable: bool
+    bind_ip: str
+    port: int
+    secure: bool
+    key_file: Path | None
+    cert_file: Path | None
+    max_line_length: int
+    keep_alive: int
+
+
+@dataclass(frozen=True, slots=True)
 class Redis:
     """`options` has all its keys, in the file's spelling; paths and secrets in it are Path and Secret."""
 
@@ -164,6 +176,7 @@ class Config:
     http_server: HttpServer
     common_web: CommonWeb
     web_sockets: WebSockets
+    tcp_server: TcpServer
     redis: Redis
     actions: Actions
     chat: Chat
@@ -179,6 +192,7 @@ SECTIONS: Mapping[str, type] = {
     "httpServer": HttpServer,
     "commonWeb": CommonWeb,
     "webSockets": WebSockets,
+    "tcpServer": TcpServer,
     "redis": Redis,
     "actions": Actions,
     "chat": Chat,

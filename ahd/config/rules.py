@@ -69,7 +69,7 @@ def check(view: View) -> list[Finding]:
     return findings
 
 
-SERVERS = ("httpServer",)
+SERVERS = ("httpServer", "tcpServer")
 """The sections of servers with a listening socket of their own."""
 
 
@@ -194,6 +194,8 @@ RULES: tuple[Rule, ...] = (
     _servers,
     _tls("httpServer", "keyFile"),
     _tls("httpServer", "certFile"),
+    _tls("tcpServer", "keyFile"),
+    _tls("tcpServer", "certFile"),
     _unix_socket,
     _shutdown_times,
     _default_room,

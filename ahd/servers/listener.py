@@ -46,6 +46,9 @@ class Listener:
         """Take no new connections; those that are open live on."""
         self.front.close_listeners()
 
+    async def drain(self, seconds: float, patience: float) -> None:
+        """Nothing: requests end by themselves, and Socket.IO's clients are sent away by Socket.IO."""
+
     async def close(self) -> None:
         """Cut off what is still open."""
         self.front.close_listeners()

@@ -9,6 +9,7 @@ import json
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import uvloop
@@ -113,9 +114,9 @@ class Subject:
         words = Words("Hello!", "defaultRoom", "The server experienced an internal error", 100)
         await self.store.open(self.rooms.deliver)
         self.verbs = Verbs(self.rooms, self.actions, words, self.immediate, self.spawn)
-        self.server = TcpServer(self.verbs, self.settings, codec.encode, codec.decode, self.tls)
+        self.server = TcpServer(self.verbs, "127.0.0.1", 0, self.settings, codec.encode, codec.decode, self.tls)
         await self.server.start()
-        self.port = (await self.server.listen("127.0.0.1", 0))[0][1]
+        self.port = urlsplit(self.server.addresses[0]).port or 0
 
     async def raw(self, limit: int = 1 << 24, **options: Any) -> Client:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=limit, **options)
@@ -133,6 +134,7 @@ class Subject:
             writer.transport.abort()
         if self.port:
             await self.server.close()
+            assert not self.server.links
             assert self.rooms.here() == {}
             assert not self.tasks
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ahd.core.errors import SERVER_SHUTDOWN, StoreUnavailable
-from ahd.core.message import Say, goodbye
+from ahd.core.errors import StoreUnavailable
+from ahd.core.message import Say
 from tests.tcp.conftest import PARAMS, SETTINGS, Client, Subject, on_each_loop
 
 
@@ -335,17 +335,18 @@ async def test_a_drain(running: Subject) -> None:
     busy.send("later", "echo")
     await until(lambda: running.actions.waiting)
     running.server.stop_accepting()
-    for link in list(running.server.links):
-        link.send("say", goodbye("server shutdown", 1500))
-        link.close(SERVER_SHUTDOWN)
-    bye = {"bye": "bye", "reason": "server shutdown", "context": "api", "retryAfter": 1500}
-    assert (await idle.rest())[-1] == bye
+    draining = asyncio.create_task(running.server.drain(0.1, 10))
+    bye = (await idle.rest())[-1]
+    assert bye == {"bye": "bye", "reason": "server shutdown", "context": "api", "retryAfter": bye["retryAfter"]}
+    assert 500 <= bye["retryAfter"] <= 3000
+    assert not draining.done()
     running.actions.waiting.pop()()
     values = [value for value in await busy.rest() if value["context"] != "user"]
-    assert [value.get("messageCount", value.get("bye")) for value in values] == [2, "bye", 1]
+    assert [value.get("messageCount", value.get("bye")) for value in values] == [2, 1, "bye"]
+    await draining
+    assert not running.server.links
     with pytest.raises(ConnectionRefusedError):
         await running.raw()
-    await until(lambda: not running.server.links)
 
 
 @on_each_loop

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 from ahd.core import errors
 from ahd.core.connection import Connection
 from ahd.core.errors import Disconnect
-from ahd.core.message import JsonObject, Say
+from ahd.core.message import JsonObject, Say, goodbye
 from ahd.core.verbs import FAREWELLS
+from ahd.servers.drain import retry_after
 
 from .framing import MALFORMED, TOO_LONG, Lines, Mark, parse
 
@@ -301,6 +302,15 @@ class TcpLink(asyncio.Protocol):
             transport.close()
             if transport.get_write_buffer_size():
                 self._server.loop.call_later(CLOSE_TIMEOUT, transport.abort)
+
+    def busy(self) -> bool:
+        """Whether it is owed a reply."""
+        return self._owed > 0
+
+    def dismiss(self) -> None:
+        """Tell the client why it is closed and when to come back, and close."""
+        self.send("say", goodbye(errors.SERVER_SHUTDOWN.reason, retry_after()))
+        self.close(errors.SERVER_SHUTDOWN)
 
     def abort(self) -> None:
         """Cut it off."""

@@ -14,6 +14,7 @@ from typing import Any
 from ahd.core.connection import Connection
 from ahd.core.message import Encode
 from ahd.core.verbs import Verbs
+from ahd.servers.drain import drain
 
 from . import parameters
 from .link import TcpLink
@@ -25,6 +26,8 @@ CORK = 65536
 """Bytes that a link collects at most before it writes them though more may follow in the same turn."""
 HANDSHAKE_TIMEOUT = 10.0
 """Seconds for a client's TLS handshake."""
+LAST_WORDS = 1.0
+"""Seconds that a drain waits for clients to take the last of what they were sent."""
 KEEP_ALIVE_PROBES = 3
 
 
@@ -41,14 +44,16 @@ class TcpSettings:
 
 
 class TcpServer:
-    """Accepts clients and keeps their links.
+    """Accepts clients and keeps their links. `addresses` are the URLs that it listens on.
 
-    `start`, then `listen`; `stop_accepting` ends that and leaves the clients alone; `close` cuts off who is left.
+    `stop_accepting` leaves the clients alone, `drain` sends them away, `close` cuts off who is left.
     """
 
+    name = "socket"
+
     def __init__(
-        self, verbs: Verbs, settings: TcpSettings, encode: Encode, decode: Callable[[bytes], Any],
-        tls: ssl.SSLContext | None = None,
+        self, verbs: Verbs, host: str, port: int, settings: TcpSettings, encode: Encode,
+        decode: Callable[[bytes], Any], tls: ssl.SSLContext | None = None,
     ) -> None:  # fmt: skip
         self.verbs = verbs
         self.settings = settings
@@ -59,10 +64,12 @@ class TcpServer:
         """Connections closed because they read too slowly."""
         self.dropped = 0
         """Says dropped for connections that read too slowly."""
-        self.loop: asyncio.AbstractEventLoop
         self.secure = tls is not None
+        self.addresses: list[str] = []
+        self.loop: asyncio.AbstractEventLoop
+        self._where = host, port
         self._tls = tls
-        self._servers: list[asyncio.AbstractServer] = []
+        self._listener: asyncio.AbstractServer | None = None
         self._unflushed: list[TcpLink] = []
         self._left: asyncio.Event | None = None
 
@@ -77,40 +84,53 @@ class TcpServer:
         self.cork = min(CORK, settings.send_buffer // 4)
 
     async def start(self) -> None:
-        """Make ready for clients; `listen` lets them in."""
+        """Listen on every address of the host; port 0 takes a free one. Raises OSError."""
+        host, port = self._where
+        await self._listen(host=host, port=port, reuse_address=True)
+
+    async def start_on(self, sock: socket.socket) -> None:
+        """Listen on a bound socket that somebody else has opened, instead."""
+        sock.setblocking(False)
+        await self._listen(sock=sock)
+
+    async def _listen(self, **where: Any) -> None:
         self.loop = asyncio.get_running_loop()
         self.verbs.table.update(parameters.table(lambda: self.settings.params, self.settings.max_line_length))
-
-    async def listen(self, host: str, port: int) -> list[tuple[str, int]]:
-        """Listen on every address of `host`; port 0 takes a free one. The addresses. Raises OSError."""
-        return await self._listen(host=host, port=port, reuse_address=True)
-
-    async def listen_socket(self, sock: socket.socket) -> list[tuple[str, int]]:
-        """Listen on a bound socket that somebody else has opened."""
-        sock.setblocking(False)
-        return await self._listen(sock=sock)
-
-    async def _listen(self, **where: Any) -> list[tuple[str, int]]:
         if self._tls is not None:
             where["ssl_handshake_timeout"] = HANDSHAKE_TIMEOUT
-        server = await self.loop.create_server(lambda: TcpLink(self), ssl=self._tls, backlog=LISTEN_BACKLOG, **where)
-        self._servers.append(server)
-        return [bound.getsockname()[:2] for bound in server.sockets]
+        self._listener = await self.loop.create_server(
+            lambda: TcpLink(self), ssl=self._tls, backlog=LISTEN_BACKLOG, **where
+        )
+        scheme = "tcp" if self._tls is None else "tls"
+        bound = [listening.getsockname()[:2] for listening in self._listener.sockets]
+        self.addresses = [f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}" for host, port in bound]
 
     def stop_accepting(self) -> None:
         """Let nobody in any more."""
-        servers, self._servers = self._servers, []
-        for server in servers:
-            server.close()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    async def drain(self, seconds: float, patience: float) -> None:
+        """Say goodbye to everybody within `seconds`, to those who are owed a reply within `patience` more."""
+        await drain(list(self.links), seconds, patience, TcpLink.busy, TcpLink.dismiss)
+        await self._gone(LAST_WORDS)
 
     async def close(self) -> None:
         """Cut off who is left, and return when they have gone."""
         self.stop_accepting()
-        self._left = asyncio.Event()
         for link in list(self.links):
             link.abort()
+        await self._gone(LAST_WORDS)
+
+    async def _gone(self, timeout: float) -> None:
+        """Return when no link is left, or after so many seconds."""
+        self._left = asyncio.Event()
         if self.links:
-            await self._left.wait()
+            try:
+                await asyncio.wait_for(self._left.wait(), timeout)
+            except TimeoutError:
+                pass
 
     # -- for the links
 
