@@ -99,7 +99,7 @@ def _npm_in(module: Path) -> list[str]:
 def _pack(npm: list[str], work: Path) -> bytes:
     target = work / "package"
     target.mkdir()
-    command = [*npm, "pack", "--silent", "--pack-destination", str(target), f"socket.io-client@{VERSION}"]
+    command = [*npm, "pack", "--loglevel=error", "--pack-destination", str(target), f"socket.io-client@{VERSION}"]
     # Away from any project's own npm settings; the user's and the machine's hold.
     _run(command, work, f"npm could not get socket.io-client {VERSION}")
     archives = list(target.glob("*.tgz"))
@@ -133,7 +133,10 @@ def _why(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower() and "complete log" not in line.lower()]
     # npm's first lines are codes; pip's last line is the verdict.
-    chosen = [line for line in errors if line.startswith("npm") and "code" not in line] or errors[-1:] or lines[-1:]
+    codes = ("npm error code", "npm error errno", "npm error syscall")
+    chosen = (
+        [line for line in errors if line.startswith("npm") and not line.startswith(codes)] or errors[-1:] or lines[-1:]
+    )
     return chosen[0][:300] if chosen else ""
 
 
