@@ -33,6 +33,8 @@
     reconnectionDelay: 1000, // ms before the first attempt; twice as much before each further one
     reconnectionDelayMax: 10000, // ms
     randomizationFactor: 0.5,
+    transports: ["polling", "websocket"], // named: to try all would else be to try WebTransport too
+    tryAllTransports: true,
   };
 
   const NOT_CONNECTED = "not connected";
@@ -120,7 +122,7 @@
       if (typeof io !== "function") {
         throw new Error("AHsocket needs Socket.IO's client: load socket.io.js before it, or give it as options.io");
       }
-      const translated = io.translateOptions ? io.translateOptions(options) : { tryAllTransports: true, ...options };
+      const translated = io.translateOptions ? io.translateOptions(options) : options;
       this.options = { ...DEFAULTS, ...translated };
       this.responseTimeout = this.options.responseTimeout;
       this.state = "connecting";

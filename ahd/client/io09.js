@@ -85,7 +85,8 @@
 
   /** The options of 0.9's io.connect as those of Socket.IO 4; names that are 4's already pass unchanged. */
   function translateOptions(options) {
-    var result = { tryAllTransports: true };
+    // Named, since to try all would else be to try WebTransport too, which ahd does not speak.
+    var result = { tryAllTransports: true, transports: ["polling", "websocket"] };
     Object.keys(options || {}).forEach(function (name) {
       var value = options[name];
       if (name === "resource") {

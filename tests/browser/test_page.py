@@ -106,7 +106,9 @@ def test_actions_are_run_from_their_interface(daemon: Daemon, open_page: OpenPag
     page = connected(open_page(daemon.url))
     action = page.get_by_label("Action", exact=True)
     expect(action).to_be_enabled()
-    assert {"actionsView", "cacheTest", "randomNumber", "sleepTest", "status"} <= set(action.locator("option").all_inner_texts())
+    assert {"actionsView", "cacheTest", "randomNumber", "sleepTest", "status"} <= set(
+        action.locator("option").all_inner_texts()
+    )
 
     action.select_option("cacheTest")
     expect(page.get_by_label("key required")).to_be_visible()
@@ -278,7 +280,9 @@ def test_axe_finds_no_barrier(daemon: Daemon, open_page: OpenPage, scheme: str, 
     page = connected(open_page(f"{daemon.url}/#{view}", **options))
     other = connected(open_page(daemon.url))
     say(other, "hello")
-    page.evaluate("document.querySelector('#message').value = 'hello'; document.querySelector('#say-form').requestSubmit()")
+    page.evaluate(
+        "document.querySelector('#message').value = 'hello'; document.querySelector('#say-form').requestSubmit()"
+    )
     expect(page.locator(".said")).to_have_count(2)
     page.add_script_tag(path=modules() / "axe-core" / "axe.min.js")
     report = page.evaluate("axe.run({ resultTypes: ['violations'] })")
@@ -299,4 +303,6 @@ def test_the_page_needs_no_other_network(daemon: Daemon, open_page: OpenPage) ->
     assert asked
     assert [url for url in asked if not url.startswith(daemon.url) and not url.startswith("ws")] == []
     sources = [path.read_text() for path in (Path(__file__).resolve().parents[2] / "ahd/page").iterdir()]
-    assert [found for text in sources for found in re.findall(r"https?://[\w./-]+", text)] == ["http://www.w3.org/2000/svg"]
+    assert [found for text in sources for found in re.findall(r"https?://[\w./-]+", text)] == [
+        "http://www.w3.org/2000/svg"
+    ]

@@ -425,6 +425,7 @@ test("autoConnect: false waits for connect()", () => {
 test("options go to Socket.IO, except AHsocket's own; 0.9's names pass through its translation", () => {
   const { ws } = open({ transports: ["polling"], responseTimeout: 5 });
   assert.deepEqual(ws.options.transports, ["polling"]);
+  assert.deepEqual(open().ws.options.transports, ["polling", "websocket"]);
   assert.equal(ws.options.tryAllTransports, true);
   assert.equal(ws.options.reconnection, false);
   assert.equal(ws.options.forceNew, true);

@@ -92,7 +92,9 @@ class Polling:
             return self._finish(request, answer)
         if isinstance(answer, list):
             return self._finish(request, self._packets(answer, index))
-        return self._later(request, answer, index)
+        # Taken now: a packet may answer the poll before the task that waits for it has begun.
+        assert answer.poll is not None
+        return self._later(request, answer, answer.poll, index)
 
     def _answer(self, request: HttpRequest, query: Query) -> HttpResponse | list[bytes] | EngineSocket:
         """The response, or the packets of one, or the session whose packets are waited for."""
@@ -153,9 +155,9 @@ class Polling:
         socket.poll_timer = loop.call_later(self._plan.polling_duration, socket.answer_poll, [NOOP])
         return socket
 
-    async def _later(self, request: HttpRequest, socket: EngineSocket, index: int | None) -> HttpResponse:
-        poll = socket.poll
-        assert poll is not None
+    async def _later(
+        self, request: HttpRequest, socket: EngineSocket, poll: asyncio.Future[list[bytes]], index: int | None
+    ) -> HttpResponse:
         try:
             packets = await poll
         except asyncio.CancelledError:
