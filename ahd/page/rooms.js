@@ -90,7 +90,8 @@ export function startRooms(socket) {
       const error = byId(errorId);
       error.textContent = "";
       try {
-        await act(form.elements.room.value.trim());
+        // Nothing at all is a room that was not given.
+        await act(form.elements.room.value.trim() || undefined);
         form.reset();
       } catch (failure) {
         error.textContent = reason(failure);

@@ -108,7 +108,8 @@ def test_one_connection_for_an_address_unless_a_new_one_is_forced(window: Page, 
           const first = io.connect();
           const results = [io.connect('/') === first, io.connect(url) === first, io.connect(url + '/') === first,
             io.connect('', { 'force new connection': true }) === first, first.of('') === first,
-            first.socket.of('/other') === first, first.socket.of('other') === first.of('/other'), first.of('other').name];
+            first.socket.of('/other') === first, first.socket.of('other') === first.of('/other'),
+            first.of('other').name];
           first.disconnect();
           return results;
         }""",
@@ -121,7 +122,10 @@ def test_a_closed_socket_is_opened_again_by_connect(window: Page) -> None:
         """() => new Promise((resolve) => {
           const socket = io.connect(), heard = [];
           socket.on('disconnect', () => { heard.push('disconnect'); io.connect(); });
-          socket.on('connect', () => { heard.push('connect'); heard.length === 1 ? socket.disconnect() : resolve(heard); });
+          socket.on('connect', () => {
+            heard.push('connect');
+            heard.length === 1 ? socket.disconnect() : resolve(heard);
+          });
         })"""
     ) == ["connect", "disconnect", "connect"]
 

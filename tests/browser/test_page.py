@@ -216,14 +216,16 @@ def test_with_the_keyboard_alone(daemon: Daemon, open_page: OpenPage) -> None:
         keys.press("Tab")
         number, name, outline = page.evaluate(
             "() => { const e = document.activeElement; return [[...document.querySelectorAll('*')].indexOf(e),"
-            " e === document.body ? '' : e.id || e.dataset.transport || e.textContent, getComputedStyle(e).outlineStyle] }"
+            " e === document.body ? '' : e.id || e.dataset.transport || e.textContent,"
+            " getComputedStyle(e).outlineStyle] }"
         )
         if number in reached or name == "":
             break
         assert outline != "none", f"{name} does not show its focus"
         reached[number] = name
     for control in (
-        "change-room", "listen-room", "log", "message", "action", "run-action", "refresh-details", "auto", "websocket", "polling"
+        "change-room", "listen-room", "log", "message", "action", "run-action", "refresh-details",
+        "auto", "websocket", "polling"
     ):  # fmt: skip
         assert control in reached.values(), f"{control} is not among {reached}"
 
@@ -247,7 +249,8 @@ def test_a_phone_shows_each_view_without_scrolling_sideways(daemon: Daemon, open
             expect(page.locator(f"section.{other}")).to_be_hidden()
         assert max(overflow(page)[:2]) <= PHONE["width"], name
         inner = page.evaluate(
-            "() => [...document.querySelectorAll('.panel, .scroll, .log')].filter((e) => e.scrollWidth > e.clientWidth + 1)"
+            "() => [...document.querySelectorAll('.panel, .scroll, .log')]"
+            ".filter((e) => e.scrollWidth > e.clientWidth + 1)"
             ".map((e) => e.className)"
         )
         assert inner == [], name
@@ -261,7 +264,8 @@ def test_a_phone_shows_each_view_without_scrolling_sideways(daemon: Daemon, open
 def test_nothing_jumps_while_it_connects(daemon: Daemon, open_page: OpenPage) -> None:
     page = open_page("about:blank")
     page.add_init_script(
-        "globalThis.shift = 0; new PerformanceObserver((list) => { for (const e of list.getEntries()) shift += e.value })"
+        "globalThis.shift = 0; "
+        "new PerformanceObserver((list) => { for (const e of list.getEntries()) shift += e.value })"
         ".observe({ type: 'layout-shift', buffered: true })"
     )
     page.goto(daemon.url)
