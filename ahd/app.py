@@ -22,6 +22,7 @@ from ahd.actions.context import ActionRooms, Services
 from ahd.actions.runner import Runner, Settings
 from ahd.actions.threads import Threads
 from ahd.codec import decode, encode
+from ahd.config.fingerprint import fingerprint
 from ahd.config.mistakes import ConfigError, Mistake, Place
 from ahd.config.model import Config
 from ahd.core.interfaces import Store
@@ -39,6 +40,7 @@ from ahd.servers.socketio.drain import drain
 from ahd.servers.socketio.gate import Gate
 from ahd.servers.socketio.polling import Polling
 from ahd.servers.socketio.server import SocketIO
+from ahd.servers.socketio.shared import CHANNEL, SharedClientIndex
 from ahd.servers.web.application import application, http_server
 from ahd.servers.web.resource import resource_service
 from ahd.servers.web.server import Web
@@ -104,7 +106,7 @@ class App:
             cache=store.cache,
             rooms=ActionRooms(self.rooms),
             app=self,
-            node_id=store.nodes.id,
+            nodes=store.nodes,
             stats=self.stats,
             started_at=self.started_at,
             registry=self.actions,
@@ -125,12 +127,23 @@ class App:
         self.web: Web | None = None
         self.servers: list[Server] = []
         self._started: list[Server] = []
+        self.lost: Callable[[str], None] | None = None
+        """Told why, when the store is away and the process is to end for it (`redis.outage: exit`)."""
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine in a task of its own that is kept track of."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def figures(self) -> dict[str, int]:
+        """The figures that can be added up over all nodes."""
+        return {
+            "connections": len(self.rooms.here()),
+            "says": self.rooms.says,
+            "deliveries": self.rooms.deliveries,
+            "pendingActions": self.runner.running,
+        }
 
     def stats(self) -> JsonObject:
         """The figures that the action `status` tells."""
@@ -150,7 +163,8 @@ class App:
 
     async def start(self) -> None:
         """Open the store and listen. StartError: nothing is left open."""
-        await self.store.open(self.rooms.deliver)
+        self.store.nodes.introduce(fingerprint(self.config), self.figures)
+        await self.store.open(self.rooms.deliver, self.lost)
         if self.sio is not None:
             self.sio.start()
         for server in self.servers:
@@ -221,13 +235,12 @@ def assemble(config: Config, source: str | Path = "ahd.yaml") -> App:
     return app
 
 
-STORES: Mapping[bool, str] = {False: "memory"}
-"""`redis.enable` and the module of ahd.store whose `make(config)` gives the store."""
+STORES: Mapping[bool, str] = {False: "memory", True: "redis"}
+"""`redis.enable` and the module of ahd.store whose `make(config, encode, decode)` gives the store."""
 
 
 def _store(config: Config) -> Store:
-    redis = getattr(config, "redis", None)
-    module = importlib.import_module(f"ahd.store.{STORES[redis is not None and redis.enable]}")
+    module = importlib.import_module(f"ahd.store.{STORES[config.redis.enable]}")
     store: Store = module.make(config, encode, decode)
     return store
 
@@ -243,7 +256,8 @@ def _web(app: App) -> Server:
     gate: Callable[[Any], Any] = _no_websockets
     if config.web_sockets.enable:
         plan = config.socket_io
-        manager = ClientIndex()
+        channel = app.store.channel(CHANNEL)
+        manager = ClientIndex() if channel is None else SharedClientIndex(channel, encode, decode)
         app.sio = sio = SocketIO(plan, config.limits, manager, app.runner.default_params)
         sio.bind_rooms(app.rooms)
         sio.serve(app.verbs)

@@ -51,6 +51,13 @@ async def _serve(app: App) -> int:
             os._exit(1)
         ended.set()
 
+    lost: list[str] = []
+
+    def on_lost(reason: str) -> None:
+        lost.append(reason)
+        ended.set()
+
+    app.lost = on_lost
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
     logger.info("ahd %s, process %d, %s", __version__, os.getpid(), app.source, extra={"event": "starting"})
@@ -64,7 +71,7 @@ async def _serve(app: App) -> int:
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     await ended.wait()
-    return await _end(app)
+    return await _end(app) or int(bool(lost))
 
 
 async def _end(app: App) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ahd.core.connection import Connection
-from ahd.core.interfaces import Cache
+from ahd.core.interfaces import Cache, Nodes
 from ahd.core.message import JsonObject
 from ahd.core.rooms import Rooms
 
@@ -44,13 +44,14 @@ class ActionRooms:
 class Services:
     """What the application hands to its actions.
 
-    `app` is the App; `node_id` names this process; `stats` gives the figures that `status` tells, as JSON values.
+    `app` is the App; `nodes` are this process and its like; `stats` gives this process's figures
+    that `status` tells, as JSON values.
     """
 
     cache: Cache
     rooms: ActionRooms
     app: Any
-    node_id: str
+    nodes: Nodes
     stats: Callable[[], JsonObject]
     started_at: int
     """When the server started, in epoch milliseconds."""

@@ -144,6 +144,20 @@ class Nodes(Protocol):
         """All living nodes by start, this one included, with its figures of now; the others' are a second old."""
 
 
+class Channel(Protocol):
+    """A way from each node of the system to all of them, for what is not a say."""
+
+    @property
+    def name(self) -> str:
+        """What others call it."""
+
+    async def publish(self, message: bytes) -> None:
+        """Tell all nodes, this one too. StoreUnavailable: none has heard it."""
+
+    def listen(self, heard: Callable[[bytes], None]) -> None:
+        """Have `heard`, which never raises, called with each message. Called once."""
+
+
 class Store(Protocol):
     """What is behind the rooms and the cache.
 
@@ -162,14 +176,20 @@ class Store(Protocol):
     @property
     def nodes(self) -> Nodes: ...
 
-    async def open(self, deliver: Callable[[Say], None]) -> None:
-        """Connect and begin to hear. Returns at once when the store is away and keeps trying."""
+    async def open(self, deliver: Callable[[Say], None], lost: Callable[[str], None] | None = None) -> None:
+        """Connect and begin to hear. Returns within a second when the store is away and keeps trying.
+
+        `lost` is called, with the reason, when the configuration wants the process to end because the store is away.
+        """
 
     async def close(self) -> None:
         """Let go of everything; members of this node are gone afterwards. Idempotent."""
 
     def away(self) -> str | None:
         """Why the store is unavailable now, or None."""
+
+    def channel(self, name: str) -> Channel | None:
+        """A channel to all nodes; None where this is the only one."""
 
 
 class Actions(Protocol):

@@ -203,7 +203,7 @@ class MemoryStore:
         self.bus = MemoryBus()
         self.nodes = MemoryNodes(clock)
 
-    async def open(self, deliver: Callable[[Say], None]) -> None:
+    async def open(self, deliver: Callable[[Say], None], lost: Callable[[str], None] | None = None) -> None:
         self.presence.deliver = self.bus.deliver = deliver
 
     async def close(self) -> None:
@@ -211,6 +211,9 @@ class MemoryStore:
         self.presence.clear()
 
     def away(self) -> str | None:
+        return None
+
+    def channel(self, name: str) -> None:
         return None
 
 

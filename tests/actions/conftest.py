@@ -104,7 +104,7 @@ async def make_runner() -> AsyncIterator[MakeRunner]:
         registry = Registry(known)
         store = MemoryStore(encode, json.loads, 100, 10_000)
         rooms = Rooms(store, encode, RoomLimits(True, 200, 1000, 10))
-        services = Services(store.cache, ActionRooms(rooms), app, "node-1", lambda: {"answers": 42}, 1_000, registry)
+        services = Services(store.cache, ActionRooms(rooms), app, store.nodes, lambda: {"answers": 42}, 1_000, registry)
         runner = Runner(registry.by_name, services, settings, threads or Threads(4, 4))
         made.append(runner)
         return runner

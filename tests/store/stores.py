@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -12,12 +11,17 @@ from ahd.store.redis import RedisStore
 from tests.harness.redis import RedisServer
 
 
-def redis_store(server: RedisServer, *, lost: Callable[[str], None] = print, **section: Any) -> RedisStore:
+def redis_store(server: RedisServer, **section: Any) -> RedisStore:
     """A store of a node of its own; `section` is laid over the section redis of the file."""
     section = {"enable": True, "port": server.port, **section}
     if "url" in section:
         del section["port"]
     config = ahd.config.loads(orjson.dumps({"redis": section}).decode(), {})
     return RedisStore(
-        config.redis, orjson.dumps, orjson.loads, announce=True, max_entries=1000, max_size=100_000, lost=lost
+        config.redis,
+        orjson.dumps,
+        orjson.loads,
+        announce=True,
+        max_entries=1000,
+        max_size=100_000,
     )

@@ -4,6 +4,6 @@
 that lasts; `bus`, `presence`, `cache` and `nodes` implement ahd.core.interfaces, and `store` puts them together.
 """
 
-from ahd.store.redis.store import RedisStore
+from ahd.store.redis.store import RedisStore, make
 
-__all__ = ["RedisStore"]
+__all__ = ["RedisStore", "make"]

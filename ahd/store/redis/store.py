@@ -7,14 +7,14 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ahd.config.model import Redis
+from ahd.config.model import Config, Redis
 from ahd.core.message import Encode, Say
 from ahd.store.memory import MemoryCache
 from ahd.store.redis import scripts
 from ahd.store.redis.address import connector, database
 from ahd.store.redis.bus import RedisBus
 from ahd.store.redis.cache import RedisCache
-from ahd.store.redis.channel import Channel
+from ahd.store.redis.channel import RedisChannel
 from ahd.store.redis.link import RedisLink
 from ahd.store.redis.names import Names
 from ahd.store.redis.nodes import RedisNodes
@@ -33,8 +33,7 @@ EXIT_AFTER = 3.0
 class RedisStore:
     """Cache, presence, bus and nodes of one system of nodes.
 
-    `announce` is `chat.announce`; `max_entries` and `max_size` bound the cache; `lost` is called with the reason, once,
-    when `redis.outage` is `exit` and Redis has been away for EXIT_AFTER seconds.
+    `announce` is `chat.announce`; `max_entries` and `max_size` bound the cache.
     """
 
     immediate = False
@@ -48,7 +47,6 @@ class RedisStore:
         announce: bool,
         max_entries: int,
         max_size: int,
-        lost: Callable[[str], None],
     ) -> None:
         sharded = bool(config.options["cluster"])
         self._names = names = Names(config.prefix, 0 if sharded else database(config), sharded)
@@ -60,15 +58,16 @@ class RedisStore:
         self.presence = RedisPresence(link, self.bus, names, self.nodes.id, local, announce, encode)
         self.cache = RedisCache(link, names, encode, decode, max_entries, max_size, stand_in)
         self._exit = config.outage == "exit"
-        self._lost = lost
+        self._lost: Callable[[str], None] | None = None
         self._giving_up: asyncio.TimerHandle | None = None
         self._open = False
         link.restore = self._restore
         link.heard = self.bus.pushed
         link.gone = self._gone
 
-    async def open(self, deliver: Callable[[Say], None]) -> None:
+    async def open(self, deliver: Callable[[Say], None], lost: Callable[[str], None] | None = None) -> None:
         self.bus.deliver = deliver
+        self._lost = lost
         self._open = True
         await self._link.open(FIRST_PATIENCE)
         self.nodes.start()
@@ -88,9 +87,8 @@ class RedisStore:
     def away(self) -> str | None:
         return self._link.reason
 
-    def channel(self, name: str) -> Channel:
-        """A channel of the system for another use; to be asked for before the store is opened."""
-        return Channel(self._link, self.bus, self._names.shared(name))
+    def channel(self, name: str) -> RedisChannel:
+        return RedisChannel(self._link, self.bus, self._names.shared(name))
 
     async def _restore(self, session: Session) -> None:
         await asyncio.gather(*[session.send("SCRIPT", "LOAD", script.text) for script in scripts.ALL])
@@ -108,9 +106,23 @@ class RedisStore:
         logger.error(
             "Redis is away, and redis.outage is exit: %s", reason, extra={"event": "storeLost", "reason": reason}
         )
-        self._lost(reason)
+        if self._lost is not None:
+            self._lost(reason)
 
     def _stop_giving_up(self) -> None:
         if self._giving_up is not None:
             self._giving_up.cancel()
             self._giving_up = None
+
+
+def make(config: Config, encode: Encode, decode: Callable[[bytes], Any]) -> RedisStore:
+    """The store that a configuration asks for."""
+    limits = config.limits
+    return RedisStore(
+        config.redis,
+        encode,
+        decode,
+        announce=config.chat.announce,
+        max_entries=limits.cache_entries,
+        max_size=limits.cache_size,
+    )

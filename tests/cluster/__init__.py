@@ -1,0 +1,1 @@
+"""Several ahd processes on one real Redis, with real clients."""

@@ -1,0 +1,190 @@
+"""Rooms, cache and figures over nodes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.cluster.conftest import StartNode
+from tests.conftest import Connect
+from tests.harness.node import NodeSocket
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import eventually
+
+LEFT, ENTERED = "I have left the room", "I have entered the room"
+
+
+def members(client: NodeSocket) -> list[str]:
+    """The members of the client's room, as it is told."""
+    found: list[str] = client.call("roomView", {})["roomStatus"]["members"]
+    return found
+
+
+def said(client: NodeSocket) -> list[tuple[str, str]]:
+    """Who said what, as the client heard it."""
+    return [(say["from"], say["message"]) for say in client.events("say")]
+
+
+def test_a_room_spans_nodes(start_node: StartNode, connect: Connect) -> None:
+    first, second = start_node(), start_node()
+    ann = connect(first.url, transports=["websocket"])
+    ann.expect("welcome")
+    ben = connect(second.url, transports=["websocket"])
+    ben.expect("welcome")
+    assert ann.expect("say", lambda say: say["message"] == ENTERED)["from"] == ben.id
+    assert members(ann) == members(ben) == [ann.id, ben.id]
+
+    text = {"text": "é\u2028<b>", "list": [1, 2.5, None]}
+    assert ann.call("say", {"message": text})["status"] == "OK"
+    heard = ben.expect("say")
+    assert (heard["message"], heard["from"], heard["room"], heard["context"]) == (text, ann.id, "defaultRoom", "user")
+    assert ann.events("say") == []
+
+    assert ben.call("roomChange", {"room": "other"})["room"] == "other"
+    assert ann.expect("say")["message"] == LEFT
+    assert members(ann) == [ann.id]
+    assert ann.call("listenToRoom", {"room": "other"})["status"] == "OK"
+    assert members(ben) == [ben.id]
+    ben.call("say", {"message": "hear me"})
+    assert ann.expect("say")["room"] == "other"
+    ann.call("silenceRoom", {"room": "other"})
+    ben.call("say", {"message": "and now not"})
+    ben.call("roomChange", {"room": "defaultRoom"})
+    assert ann.expect("say")["message"] == ENTERED
+    ben.close()
+    assert ann.expect("say")["message"] == LEFT
+    assert members(ann) == [ann.id]
+
+
+def test_polling_clients_take_part(start_node: StartNode, connect: Connect) -> None:
+    first, second = start_node(), start_node()
+    ann = connect(first.url, transports=["polling"])
+    ann.expect("welcome")
+    ben = connect(second.url, transports=["polling"])
+    ann.expect("say")
+    for number in range(20):
+        ben.call("say", {"message": number})
+    eventually(lambda: [message for _, message in said(ann)] == list(range(20)))
+
+
+def test_the_says_of_one_speaker_are_in_order_everywhere(start_node: StartNode, connect: Connect) -> None:
+    nodes = [start_node(), start_node()]
+    clients = [connect(nodes[number % 2].url, transports=["websocket"]) for number in range(4)]
+    eventually(lambda: len(members(clients[0])) == 4)
+    for client in clients:
+        client.forget()
+    for number in range(100):
+        for client in clients[:2]:
+            client.emit("say", {"message": number})
+    for listener in clients[2:]:
+        eventually(lambda listener=listener: len(said(listener)) == 200)
+        for speaker in clients[:2]:
+            assert [message for who, message in said(listener) if who == speaker.id] == list(range(100))
+    # Every node delivers in one order.
+    assert said(clients[2]) == said(clients[3])
+
+
+def test_a_node_hears_only_the_rooms_of_its_clients(
+    start_node: StartNode, connect: Connect, redis_server: RedisServer
+) -> None:
+    first, second = start_node(), start_node()
+    ann, ben = (connect(node.url, transports=["websocket"]) for node in (first, second))
+    with redis_server.client() as redis:
+
+        def hearers(room: str) -> int:
+            return dict(redis.pubsub_numsub(f"ahd:0:say:{room}"))[f"ahd:0:say:{room}"]
+
+        eventually(lambda: hearers("defaultRoom") == 2)
+        ann.call("roomChange", {"room": "alone"})
+        eventually(lambda: (hearers("defaultRoom"), hearers("alone")) == (1, 1))
+        ben.call("listenToRoom", {"room": "alone"})
+        assert hearers("alone") == 2
+        ben.close()
+        eventually(lambda: (hearers("defaultRoom"), hearers("alone")) == (0, 1))
+        assert {key for key in redis.keys() if not key.startswith("ahd:0:")} == set()
+
+
+def test_prefix_and_db_keep_systems_apart(start_node: StartNode, connect: Connect, redis_server: RedisServer) -> None:
+    nodes = [start_node(), start_node(redis={"prefix": "other:"}), start_node(redis={"DB": 3})]
+    clients = [connect(node.url, transports=["websocket"]) for node in nodes]
+    for client in clients:
+        client.expect("welcome")
+        assert members(client) == [client.id]
+    clients[0].call("say", {"message": "only for mine"})
+    with redis_server.client() as redis:
+        assert {key.rpartition(":")[0] for key in redis.keys("*:nodes")} == {"ahd:0", "other:0"}
+    for client in clients:
+        assert client.events("say") == []
+
+
+def test_the_cache_is_shared(start_node: StartNode, connect: Connect, redis_server: RedisServer) -> None:
+    node = start_node()
+    client = connect(node.url)
+    reply = client.call("action", {"action": "cacheTest", "key": "k", "value": "v"})
+    results = reply["cacheTestResults"]
+    assert results["loadResp"]["value"]["value"] == "v" if isinstance(results["loadResp"]["value"], dict) else True
+    assert results["saveResp"] is True
+    assert results["deleteResp"] is True
+
+
+def test_status_tells_of_all_nodes(start_node: StartNode, connect: Connect) -> None:
+    first = start_node()
+    second = start_node(general={"welcomeMessage": "another"})
+    ann = connect(first.url)
+    for _ in range(2):
+        connect(second.url)
+
+    def seen() -> bool:
+        status = ann.call("action", {"action": "status"})
+        return bool(status["total"].get("connections") == 3)
+
+    eventually(seen)
+    status = ann.call("action", {"action": "status"})
+    assert len(status["nodes"]) == 2
+    assert status["id"] in {node["id"] for node in status["nodes"]}
+    assert sorted(node["stats"]["connections"] for node in status["nodes"]) == [1, 2]
+    assert all(0 <= node["age"] < 5000 <= 60_000 for node in status["nodes"])
+    assert len({node["configuration"] for node in status["nodes"]}) == 2
+    for node in (first, second):
+        node.wait_for_event("nodesDiffer")
+
+
+def test_nodes_of_one_configuration_are_not_warned_about(start_node: StartNode, connect: Connect) -> None:
+    first, second = start_node(), start_node()  # other ports
+    client = connect(first.url)
+    status = client.call("action", {"action": "status"})
+    eventually(lambda: len(client.call("action", {"action": "status"})["nodes"]) == 2)
+    status = client.call("action", {"action": "status"})
+    assert len({node["configuration"] for node in status["nodes"]}) == 1
+    assert first.events("nodesDiffer") == second.events("nodesDiffer") == []
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_the_members_of_a_dead_node_leave_once(start_node: StartNode, connect: Connect, how: str) -> None:
+    survivors = [start_node(), start_node()]
+    dying = start_node()
+    watchers = [connect(node.url, transports=["websocket"]) for node in survivors]
+    lost = [connect(dying.url, transports=["websocket"]) for _ in range(5)]
+    ids = {client.id for client in lost}
+    for watcher in watchers:
+        eventually(lambda watcher=watcher: ids <= set(members(watcher)))
+        watcher.forget()
+
+    start = time.monotonic()
+    if how == "killed":
+        dying.kill()
+    else:
+        dying.stop()
+    eventually(lambda: set(members(watchers[0])) == {watcher.id for watcher in watchers}, deadline=15)
+    seconds = time.monotonic() - start
+    print(f"members of a {how} node were gone after {seconds:.1f} s")
+    assert seconds < 10
+    for watcher in watchers:
+        eventually(lambda watcher=watcher: len(said(watcher)) >= 5)
+    time.sleep(1.5)  # longer than another survivor's turn: nobody announces them again
+    for watcher in watchers:
+        assert sorted(said(watcher)) == sorted((id, LEFT) for id in ids)
+        assert members(watcher) == [other.id for other in watchers]
+    finders = [node for node in survivors if node.events("nodeDead")]
+    assert len(finders) == (1 if how == "killed" else 0)
