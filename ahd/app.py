@@ -29,6 +29,7 @@ from ahd.core.interfaces import Store
 from ahd.core.message import JsonObject, now_ms
 from ahd.core.rooms import RoomLimits, Rooms
 from ahd.core.verbs import Verbs, Words
+from ahd.describe import openapi
 from ahd.log import masked
 from ahd.servers.direct import Direct
 from ahd.servers.front import Front
@@ -159,6 +160,10 @@ class App:
             "pendingActions": self.runner.running,
         }
 
+    def describe(self) -> bytes:
+        """The OpenAPI document of the actions, as JSON."""
+        return encode(openapi(self.actions.by_name, self.config.common_web, self.config.general))
+
     # -- life
 
     async def start(self) -> None:
@@ -250,7 +255,7 @@ def _web(app: App) -> Server:
     config = app.config
     section, web = config.http_server, config.common_web
     proxies = Trusted(section.trusted_proxies)
-    app.web = pages = Web(web, config.general, app.verbs, app.runner, PAGE, encode, decode)
+    app.web = pages = Web(web, config.general, app.verbs, app.runner, PAGE, encode, decode, app.describe)
     pages.actions.observe = app.verbs.observe
     others: list[Mount] = []
     gate: Callable[[Any], Any] = _no_websockets

@@ -79,6 +79,14 @@ def _exactly(kind: type, noun: str) -> Callable[[Any], Any]:
     return check
 
 
+def _integer(value: Any) -> int:
+    if type(value) is int:
+        return value
+    if type(value) is float and value.is_integer():  # JSON has one kind of number: 1.0 is an integer, as 1e3 is
+        return int(value)
+    raise _unfit("an integer")
+
+
 def _number(value: Any) -> int | float:
     if type(value) is float and math.isfinite(value):
         return value
@@ -181,7 +189,7 @@ SIMPLE: dict[Any, Kind] = {
     Any: ANYTHING,
     object: ANYTHING,
     str: STRING,
-    int: Kind({"type": "integer"}, "an integer", int, _exactly(int, "an integer"), _read_integer),
+    int: Kind({"type": "integer"}, "an integer", int, _integer, _read_integer),
     float: Kind({"type": "number"}, "a number", float, _number, _read_number),
     bool: Kind({"type": "boolean"}, "true or false", bool, _exactly(bool, "true or false"), _read_truth),
     type(None): NOTHING,
@@ -304,6 +312,19 @@ def any_of(members: list[Kind]) -> Kind:
     return Kind({"anyOf": [member.schema for member in members]}, noun, exact, check, read, nullable, each)
 
 
+def or_null(schema: JsonSchema) -> JsonSchema:
+    """A schema that admits null too."""
+    if not schema or schema.get("type") == "null" or {"type": "null"} in schema.get("anyOf", ()):
+        return schema
+    if isinstance(schema.get("type"), str):
+        return {**schema, "type": [schema["type"], "null"]}
+    if None in schema.get("enum", ()) or not ("type" in schema or "enum" in schema or "anyOf" in schema):
+        return schema
+    facts = {name: value for name, value in schema.items() if name in ("description", "default")}
+    rest = {name: value for name, value in schema.items() if name not in facts}
+    return {"anyOf": [rest, {"type": "null"}], **facts}
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One name of an object with declared names; `key` is its JSON name, `argument` Python's."""
@@ -342,7 +363,11 @@ def object_of(fields: list[Field], make: Callable[..., Any]) -> Kind:
 
     schema = {
         "type": "object",
-        "properties": {field.key: field.kind.schema for field in fields},
+        "properties": {
+            # Null stands for one that is not given.
+            field.key: field.kind.schema if field.required else or_null(field.kind.schema)
+            for field in fields
+        },
         "required": [field.key for field in fields if field.required],
     }
     return Kind(schema, noun, None, check, read)

@@ -17,7 +17,7 @@ from ahd.core.errors import Code
 from ahd.core.message import JsonObject, failed
 from ahd.servers.http import HttpRequest, HttpResponse
 from ahd.servers.web.clients import HttpClient, HttpClients
-from ahd.servers.web.cors import Cors
+from ahd.servers.web.cors import METHODS, Cors
 from ahd.servers.web.identity import Fingerprints
 from ahd.servers.web.parameters import BadRequest, Body, decoded, from_body, from_query
 from ahd.servers.web.routes import Routes
@@ -96,6 +96,7 @@ class ActionService:
 
     def configure(self, settings: CommonWeb, general: General) -> None:
         """Take up what may be reloaded."""
+        self._description: bytes | None = None
         self._routes = Routes(settings.routes)
         self._error_codes = settings.return_error_codes
         self._server = {"serverName": general.server_name, "apiVersion": general.api_version}
@@ -109,10 +110,15 @@ class ActionService:
             return call.refuse(BAD_ORIGIN, 403)
         call.headers += allowed
         if request.method == "OPTIONS":
-            return self._cors.options(allowed)
+            return self._cors.options(allowed, self._methods(path))
+        if request.method not in METHODS.split(", "):
+            call.headers.append(("Allow", METHODS))
+            return call.refuse(NO_METHOD.format(methods=METHODS), 405)
         if path == DESCRIPTION and self._describe is not None and request.method in ("GET", "HEAD"):
             fields = [("Content-Type", JSON), ("Cache-Control", "no-cache"), *allowed]
-            return HttpResponse(200, fields, self._describe())
+            if self._description is None:
+                self._description = self._describe()
+            return HttpResponse(200, fields, self._description)
         try:
             call.params = query = from_query(request.query)
             call.use_callback(query)
@@ -133,6 +139,18 @@ class ActionService:
         if body is not None and body.files:
             return self._with_uploads(call, body)
         return call.run()
+
+    def _methods(self, path: str) -> str:
+        """The methods of a path, as Allow says them."""
+        methods: list[str] = []
+        if self._routes:
+            try:
+                methods = self._routes.methods([decoded(part) for part in path.removesuffix("/").split("/")])
+            except BadRequest:
+                pass
+        if not methods or "ALL" in methods or "/" not in path:
+            return METHODS
+        return ", ".join([*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"])
 
     def _target(self, method: str, path: str) -> tuple[str, dict[str, str]]:
         """The action's name, "" when the path names none, and the parameters in the path."""

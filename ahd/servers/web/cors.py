@@ -41,12 +41,12 @@ class Cors:
             ("Vary", "Origin"),
         ]
 
-    def options(self, headers: list[tuple[str, str]]) -> HttpResponse:
+    def options(self, headers: list[tuple[str, str]], methods: str) -> HttpResponse:
         """The answer to OPTIONS, a preflight or not, of an origin that is allowed."""
-        fields = [("Allow", METHODS), *headers]
+        fields = [("Allow", methods), *headers]
         if headers:
             fields += [
-                ("Access-Control-Allow-Methods", METHODS),
+                ("Access-Control-Allow-Methods", methods),
                 ("Access-Control-Allow-Headers", _REQUEST_HEADERS),
                 ("Access-Control-Max-Age", _PREFLIGHT_AGE),
             ]
