@@ -17,6 +17,7 @@ import os
 import socket
 import ssl
 import stat
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
