@@ -1,6 +1,7 @@
 # make run    start ahd with etc/ahd.yaml (another file: CONFIG=…; more arguments: ARGS=…)
 # make test   install what the tests need, check and test everything
 # make lint   style, types and layers only
+# make bench  measure ahd against its peers (QUICK=1: one short round, docs/performance.md stays as it is)
 # make clean  remove what the other targets have made
 
 SHELL := /bin/bash
@@ -15,7 +16,10 @@ PYTEST_ARGS ?=
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
-.PHONY: help run test lint prepare smoke clean
+QUICK ?=
+BENCH_ARGS ?=
+
+.PHONY: help run test bench lint prepare smoke clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -66,6 +70,9 @@ smoke: prepare
 
 test: prepare lint smoke
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+bench: $(VENV)/.test
+	$(VENV)/bin/python -m tests.bench $(if $(QUICK),--quick,--write docs/performance.md) $(BENCH_ARGS)
 
 clean:
 	rm -rf $(VENV) .venvs .make build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
