@@ -50,6 +50,7 @@ def test_the_page_comes_back(start_daemon: StartDaemon, open_page: OpenPage, com
 def window(daemon: Daemon, open_page: OpenPage) -> Page:
     """A window in which only socket.io.js is loaded."""
     page = open_page(f"{daemon.url}/2012.html")
+    page.wait_for_function("socket.socket.transport?.name === 'websocket'")
     page.evaluate("socket.disconnect(); delete io.sockets[Object.keys(io.sockets)[0]]")
     return page
 
@@ -110,7 +111,6 @@ def test_one_connection_for_an_address_unless_a_new_one_is_forced(window: Page, 
             io.connect('', { 'force new connection': true }) === first, first.of('') === first,
             first.socket.of('/other') === first, first.socket.of('other') === first.of('/other'),
             first.of('other').name];
-          first.disconnect();
           return results;
         }""",
         daemon.url,
