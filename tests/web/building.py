@@ -45,7 +45,7 @@ class Built:
             cache=self.store.cache,
             rooms=ActionRooms(self.rooms),
             app=self,
-            node_id="node",
+            nodes=self.store.nodes,
             stats=dict,
             started_at=now_ms(),
             registry=self.registry,
