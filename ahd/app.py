@@ -14,8 +14,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from tornado.web import Application
-
 from ahd import __version__
 from ahd.actions import registry
 from ahd.actions.context import ActionRooms, Services
@@ -42,7 +40,7 @@ from ahd.servers.socketio.gate import Gate
 from ahd.servers.socketio.polling import Polling
 from ahd.servers.socketio.server import SocketIO
 from ahd.servers.socketio.shared import CHANNEL, SharedClientIndex
-from ahd.servers.web.application import application, http_server
+from ahd.servers.web.application import Application, application, http_server
 from ahd.servers.web.resource import resource_service
 from ahd.servers.web.server import Web
 from ahd.servers.web.site import Mount, Site

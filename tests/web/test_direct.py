@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import itertools
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import Any
 
 import pytest
 import uvloop
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tornado.web import RequestHandler
 
 from ahd.servers import direct, http1
@@ -339,3 +343,80 @@ async def test_a_client_that_goes_cancels_what_it_asked() -> None:
 
 def test_known_names_are_bounded() -> None:
     assert len(http1._NAMES) <= 1000
+
+
+class Wire:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None: ...
+    def set_protocol(self, protocol: asyncio.Protocol) -> None:
+        self.protocol = protocol
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
+MUTATIONS = st.lists(
+    st.tuples(
+        st.integers(0, len(TRAFFIC)),
+        st.integers(0, 3),
+        st.one_of(
+            st.binary(max_size=3),
+            st.sampled_from(
+                [b"\r\n", b"\r\n\r\n", b"\n", b"\0", b" ", b":", b"Content-Length: 7\r\n", b"HTTP/1.0", b"-1"]
+            ),
+        ),
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(mutations=MUTATIONS, cuts=st.lists(st.integers(0, len(TRAFFIC)), max_size=4))
+def test_whatever_bytes_come_the_answers_are_documented(
+    mutations: list[tuple[int, int, bytes]], cuts: list[int]
+) -> None:
+    data = TRAFFIC.replace(b"/later", b"/echo")
+    for at, length, put in mutations:
+        data = data[:at] + put + data[at + length :]
+
+    async def main() -> None:
+        reports: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
+        server = direct.Direct(Site([Mount("/echo", echo, 5000)], {}, "broken"), direct_client, 60, 30)
+        wire = Wire()
+        lost: list[Any] = []
+        back: list[bytes] = []
+        places = [0, *sorted(cuts), len(data)]
+        pieces = [data[a:b] for a, b in itertools.pairwise(places) if a < b] or [b"\r\n"]
+        server.serve(wire, "127.0.0.1", "http", pieces[0], lost.append, back.append)  # type: ignore[arg-type]
+        for piece in pieces[1:]:
+            if not wire.closed and not back:
+                wire.protocol.data_received(piece)
+        wire.protocol.connection_lost(None)
+        assert len(lost) == 1
+        assert not reports
+        assert not server._connections
+        statuses = {int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", wire.written)}
+        assert statuses <= {100, 200, 400, 404, 405, 413, 431}, wire.written
+
+    asyncio.run(main())

@@ -179,4 +179,4 @@ def http_server(application: Application, idle: float, slow: float, max_body: in
     )
 
 
-__all__ = ["ClientOf", "ServiceHandler", "application", "direct_client", "http_server"]
+__all__ = ["Application", "ClientOf", "ServiceHandler", "application", "direct_client", "http_server"]
