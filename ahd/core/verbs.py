@@ -152,7 +152,8 @@ class Verbs:
             message["messageCount"] = count
             answer(message)
             if self.observe is not None:
-                self.observe(connection, verb, data, message, time.perf_counter() - started)
+                told = ACTION if verb == TEXT_ACTION else verb
+                self.observe(connection, told, data, message, time.perf_counter() - started)
 
         if data is None:
             data = {}

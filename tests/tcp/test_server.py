@@ -72,8 +72,8 @@ async def test_sticky_parameters(running: Subject) -> None:
     assert await client.ask("paramsView") == ok(12, params={**after, "limit": 100})
     assert await client.ask("paramsDelete") == ok(13)
     assert await client.ask("paramsView") == ok(14, params=PARAMS)
-    assert await client.ask('{"verb":"paramAdd","data":{"name":"a","value":1}}') == error(15, "value must be a string")
-    assert await client.ask('{"verb":"paramAdd","data":{"value":"a"}}') == error(16, "name is required")
+    assert await client.ask('{"verb":"paramAdd","data":{"a":1}}') == error(15, "a must be a string")
+    assert await client.ask('{"verb":"paramAdd","data":{}}') == error(16, "a parameter is required")
     assert await client.ask("paramDelete") == error(17, "name is required")
 
 

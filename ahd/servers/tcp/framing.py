@@ -199,7 +199,7 @@ def words(text: str) -> Request:
     if word == "paramAdd":
         name, equals, value = rest.partition("=")
         name = name.strip()
-        return (word, {"name": name, "value": value}) if name and equals else malformed(_assignment(rest))
+        return (word, {name: value}) if name and equals else malformed(_assignment(rest))
     params: JsonObject = {}
     for assignment in rest.split():
         name, equals, value = assignment.partition("=")

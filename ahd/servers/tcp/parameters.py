@@ -22,8 +22,10 @@ def table(defaults: Callable[[], Mapping[str, Any]], max_size: int) -> dict[str,
     together at most `max_size` characters, names and values."""
 
     async def param_add(verbs: Verbs, connection: Connection, data: JsonObject) -> JsonObject:
-        """`{name, value}`: every later action called by its name has it."""
-        params = {**connection.params, _text(data, "name"): _text(data, "value")}
+        """`{NAME: value, …}`: every later action called by its name has them."""
+        if not data:
+            raise Refused(REQUIRED.format(key="a parameter"))
+        params = {**connection.params, **{name: _text(data, name) for name in data}}
         size = sum(len(name) + len(value) for name, value in params.items() if isinstance(value, str))
         if size > max_size:
             raise Refused(TOO_MANY, Code.TOO_MANY)
