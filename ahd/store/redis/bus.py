@@ -107,8 +107,12 @@ class RedisBus:
                 pass  # with the connection the subscription is gone
 
     def listen(self, channel: bytes, heard: Callable[[bytes], None]) -> None:
-        """Hear a channel of another use, from the next connection on and always."""
+        """Hear a channel of another use, on this connection and all that follow."""
         self._others[channel] = heard
+        try:
+            self._link.tell("SUBSCRIBE", channel)
+        except StoreUnavailable:
+            pass  # `restore` subscribes
 
     def clear(self) -> None:
         """Hear nothing any more."""

@@ -52,8 +52,10 @@ class RedisLink:
         self._session: Session | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
+        self._told: set[str] = set()
         self._away_since = time.monotonic()
         self._up_since = 0.0
+        self._clock_offset = 0.0
 
     async def open(self, patience: float) -> None:
         """Begin to connect; waits for the first attempt to be over, at most `patience` seconds."""
@@ -93,6 +95,14 @@ class RedisLink:
             raise StoreUnavailable(self.reason or "")
         self._session.tell(*words)
 
+    def told_time(self, now: int) -> None:
+        """Take up what Redis's clock says now, in epoch milliseconds."""
+        self._clock_offset = now - time.monotonic() * 1000
+
+    def deadline(self, seconds: float) -> int:
+        """What Redis's clock will say so many seconds from now."""
+        return int(time.monotonic() * 1000 + self._clock_offset + seconds * 1000)
+
     def lose(self, reason: str) -> None:
         """Give the connection up and put everything back on a new one."""
         if self._session is not None:
@@ -106,8 +116,7 @@ class RedisLink:
                 self._away(reason)
                 pause = FIRST_PAUSE
             else:
-                if not self._settled.is_set() or reason != self.reason:
-                    logger.warning("Redis is away: %s", reason, extra={"event": "storeAway", "reason": reason})
+                self._tell(reason)
                 self.reason = reason
             self._settled.set()
             await asyncio.sleep(pause * random.uniform(0.5, 1))
@@ -141,7 +150,9 @@ class RedisLink:
         seconds = self.away_for()
         self._session, self.reason, self._up_since = session, None, time.monotonic()
         self._settled.set()
-        if self.outages:
+        told = bool(self._told)
+        self._told.clear()
+        if told:
             logger.info(
                 "Redis is back after %.1f s", seconds, extra={"event": "storeBack", "seconds": round(seconds, 3)}
             )
@@ -150,5 +161,11 @@ class RedisLink:
         self._session, self.reason, self._away_since = None, reason, time.monotonic()
         self.last_loss = reason
         self.outages += 1
-        logger.warning("Redis is away: %s", reason, extra={"event": "storeAway", "reason": reason})
+        self._tell(reason)
         self.gone(reason)
+
+    def _tell(self, reason: str) -> None:
+        """Log why Redis is away, each reason once an outage."""
+        if reason not in self._told:
+            self._told.add(reason)
+            logger.warning("Redis is away: %s", reason, extra={"event": "storeAway", "reason": reason})

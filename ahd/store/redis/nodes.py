@@ -70,7 +70,8 @@ class RedisNodes:
     async def join(self, session: Session) -> tuple[str, dict[str, str]]:
         """Take a lease; what became of this node's members meanwhile ("kept", "reaped", "lost"), and who they are."""
         arguments = (int(LEASE * 1000), self._told())
-        state, flat = await self._script(session.send, scripts.JOIN, *arguments)
+        state, flat, now = await self._script(session.send, scripts.JOIN, *arguments)
+        self._link.told_time(int(now))
         texts = [text.decode() for text in flat]
         return state.decode(), dict(zip(texts[::2], texts[1::2], strict=True))
 
@@ -111,9 +112,11 @@ class RedisNodes:
     async def _tick(self) -> bool:
         may_reap = self._link.up_for() >= LEASE
         arguments = (int(LEASE * 1000), self._told(), int(may_reap), self._left, _MEMBERS_AT_ONCE)
-        alive, more, *dead = await self._script(self._link.command, scripts.TICK, self._publish, *arguments)
+        alive, more, now, *dead = await self._script(self._link.command, scripts.TICK, self._publish, *arguments)
         if alive == scripts.NOT_ALIVE:
             self._link.lose(TAKEN_FOR_DEAD)
+        else:
+            self._link.told_time(int(now))
         for node in dead:
             self.reaped += 1
             name = node.decode()

@@ -18,10 +18,13 @@ from ahd.store.redis.bus import RedisBus
 from ahd.store.redis.link import TAKEN_FOR_DEAD, RedisLink
 from ahd.store.redis.names import Names
 from ahd.store.redis.scripts import Script
-from ahd.store.redis.stream import Session, Unanswered
+from ahd.store.redis.stream import PATIENCE, Session, Unanswered
 
 SETTLE = 1.0
 """Seconds after Redis is back until the leaves made while it was away are announced: others must hear again first."""
+
+GIVEN_UP = 2 * PATIENCE
+"""Seconds after which a change is not made any more: whoever asked has been refused by then."""
 
 _AT_ONCE = 500
 
@@ -168,12 +171,16 @@ class RedisPresence:
         if answer == scripts.NOT_ALIVE:
             self._link.lose(TAKEN_FOR_DEAD)
             raise StoreUnavailable(TAKEN_FOR_DEAD)
+        if answer == scripts.LATE:
+            # Held up for longer than Redis is waited for, or its clock was set: agree on everything anew.
+            self._link.lose("Redis did it too late")
+            raise StoreUnavailable("Redis did it too late")
 
     def _script(self, run: Run, script: Script, member: str, *arguments: bytes) -> Any:
         names = self._names
-        return run(
-            "EVALSHA", script.sha, 1, names.leases, names.root, self._node, self._publish, member.encode(), *arguments
-        )
+        deadline = self._link.deadline(GIVEN_UP)
+        head = (names.leases, names.root, self._node, self._publish, deadline, member.encode())
+        return run("EVALSHA", script.sha, 1, *head, *arguments)
 
     def _say(self, say: Say | None) -> None:
         if say is not None:

@@ -24,46 +24,66 @@ import hashlib
 NOT_ALIVE = -1
 """The answer to a node that holds no lease."""
 
+LATE = -2
+"""The answer to what was asked so long ago that it was given up meanwhile: it has not been done."""
+
 _NOW = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 """
 
-# ARGV: root, node, publish, member, room, announcement
-_ENTER = """
+# Members change in time or not at all: what a frozen Redis finds in its sockets when it thaws has been refused.
+_IN_TIME = (
+    _NOW
+    + """
+if now > tonumber(ARGV[4]) then return -2 end
+"""
+)
+
+# ARGV: root, node, publish, deadline, member, room, announcement
+_ENTER = (
+    _IN_TIME
+    + """
 local root, node = ARGV[1], ARGV[2]
 if not redis.call('ZSCORE', root .. 'leases', node) then return -1 end
-redis.call('HSET', root .. 'node:' .. node, ARGV[4], ARGV[5])
-redis.call('ZADD', root .. 'room:' .. ARGV[5], redis.call('INCR', root .. 'sequence'), ARGV[4])
-if ARGV[6] ~= '' then redis.call(ARGV[3], root .. 'say:' .. ARGV[5], ARGV[6]) end
+redis.call('HSET', root .. 'node:' .. node, ARGV[5], ARGV[6])
+redis.call('ZADD', root .. 'room:' .. ARGV[6], redis.call('INCR', root .. 'sequence'), ARGV[5])
+if ARGV[7] ~= '' then redis.call(ARGV[3], root .. 'say:' .. ARGV[6], ARGV[7]) end
 return 1
 """
+)
 
-# ARGV: root, node, publish, member, origin, target, left, entered
-_MOVE = """
-local root, node, member = ARGV[1], ARGV[2], ARGV[4]
-local origin, target = ARGV[5], ARGV[6]
+# ARGV: root, node, publish, deadline, member, origin, target, left, entered
+_MOVE = (
+    _IN_TIME
+    + """
+local root, node, member = ARGV[1], ARGV[2], ARGV[5]
+local origin, target = ARGV[6], ARGV[7]
 if not redis.call('ZSCORE', root .. 'leases', node) then return -1 end
 if redis.call('HGET', root .. 'node:' .. node, member) ~= origin then return -1 end
 redis.call('HSET', root .. 'node:' .. node, member, target)
 redis.call('ZREM', root .. 'room:' .. origin, member)
 redis.call('ZADD', root .. 'room:' .. target, redis.call('INCR', root .. 'sequence'), member)
-if ARGV[7] ~= '' then redis.call(ARGV[3], root .. 'say:' .. origin, ARGV[7]) end
-if ARGV[8] ~= '' then redis.call(ARGV[3], root .. 'say:' .. target, ARGV[8]) end
+if ARGV[8] ~= '' then redis.call(ARGV[3], root .. 'say:' .. origin, ARGV[8]) end
+if ARGV[9] ~= '' then redis.call(ARGV[3], root .. 'say:' .. target, ARGV[9]) end
 return 1
 """
+)
 
-# ARGV: root, node, publish, member, room, announcement
-_LEAVE = """
-local root, node, member, room = ARGV[1], ARGV[2], ARGV[4], ARGV[5]
+# ARGV: root, node, publish, deadline, member, room, announcement
+_LEAVE = (
+    _IN_TIME
+    + """
+local root, node, member, room = ARGV[1], ARGV[2], ARGV[5], ARGV[6]
 if redis.call('HGET', root .. 'node:' .. node, member) ~= room then return 0 end
 redis.call('HDEL', root .. 'node:' .. node, member)
 redis.call('ZREM', root .. 'room:' .. room, member)
-if ARGV[6] ~= '' then redis.call(ARGV[3], root .. 'say:' .. room, ARGV[6]) end
+if ARGV[7] ~= '' then redis.call(ARGV[3], root .. 'say:' .. room, ARGV[7]) end
 return 1
 """
+)
 
-# ARGV: root, node, lease, what it tells. Answers {"kept" | "reaped" | "lost", {member, room, …}}
+# ARGV: root, node, lease, what it tells. Answers {"kept" | "reaped" | "lost", {member, room, …}, now}
 _JOIN = (
     _NOW
     + """
@@ -75,7 +95,7 @@ redis.call('ZADD', root .. 'leases', now + ARGV[3], node)
 redis.call('HSET', root .. 'nodes', node, ARGV[4])
 redis.call('DEL', root .. 'dead:' .. node)
 redis.call('SREM', root .. 'dying', node)
-return {state, redis.call('HGETALL', root .. 'node:' .. node)}
+return {state, redis.call('HGETALL', root .. 'node:' .. node), string.format('%.0f', now)}
 """
 )
 
@@ -104,16 +124,16 @@ end
 """
 
 # ARGV: root, node, publish, lease, what it tells, may reap, left as JSON, limit
-# Answers {1, whether members are left to take, node that was found dead, …}
+# Answers {1, whether members are left to take, now, node that was found dead, …}
 _TICK = (
     _NOW
     + _TAKE
     + """
 local root, node = ARGV[1], ARGV[2]
-if not redis.call('ZSCORE', root .. 'leases', node) then return {-1, 0} end
+if not redis.call('ZSCORE', root .. 'leases', node) then return {-1, 0, '0'} end
 redis.call('ZADD', root .. 'leases', now + ARGV[4], node)
 redis.call('HSET', root .. 'nodes', node, ARGV[5])
-local answer = {1, 0}
+local answer = {1, 0, string.format('%.0f', now)}
 if ARGV[6] ~= '1' then return answer end
 for _, dead in ipairs(redis.call('ZRANGEBYSCORE', root .. 'leases', '-inf', '(' .. string.format('%.0f', now))) do
   redis.call('ZREM', root .. 'leases', dead)

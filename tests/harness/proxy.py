@@ -1,0 +1,74 @@
+"""A network between two processes that can be cut."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+from tests.harness.waiting import free_port
+
+
+class Proxy:
+    """Passes TCP connections on to a port of the loopback.
+
+    While it is cut, nothing arrives and nobody is told: what is sent is swallowed, new connections are accepted by the
+    kernel and not served, as behind a firewall that drops packets.
+    """
+
+    def __init__(self, target: int) -> None:
+        self.port = free_port()
+        self._target = target
+        self._passing = threading.Event()
+        self._passing.set()
+        self._sockets: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        self._passing.clear()
+
+    def heal(self) -> None:
+        """Connections that were cut are gone for good; new ones pass."""
+        self._close_all()
+        self._passing.set()
+
+    def close(self) -> None:
+        self._listener.close()
+        self.heal()
+
+    def _close_all(self) -> None:
+        sockets, self._sockets = self._sockets, []
+        for one in sockets:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(near,), daemon=True).start()
+
+    def _serve(self, near: socket.socket) -> None:
+        self._sockets.append(near)
+        self._passing.wait()
+        try:
+            far = socket.create_connection(("127.0.0.1", self._target), timeout=5)
+        except OSError:
+            near.close()
+            return
+        far.settimeout(None)
+        self._sockets.append(far)
+        for source, target in ((near, far), (far, near)):
+            threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if self._passing.is_set():
+                    target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
