@@ -243,8 +243,9 @@ async def test_a_store_that_is_away_is_said(tmp_path: Path, monkeypatch: pytest.
         ann = Guest(port)
         await ann.call("/api/status")
         monkeypatch.setattr(built.store.presence, "enter", away)
-        document = await ann.chat("roomView")
-        assert (ann.last.status, document["error"]) == (503, "the store is unavailable")
+        for method in ("roomView", "messages"):
+            document = await ann.chat(method)
+            assert (ann.last.status, document["error"]) == (503, "the store is unavailable"), method
         monkeypatch.undo()
         assert (await ann.chat("roomView"))["status"] == "OK"
 

@@ -73,6 +73,7 @@ class HttpClient:
         self.lasting = lasting
         self.joined = False
         self._leaving = False
+        self._ended: str | None = None
         self.requests = 0
         self.seen = 0.0
 
@@ -91,10 +92,10 @@ class HttpClient:
         sentence = errors.STORE_UNAVAILABLE if reason is errors.STORE_LOST else HAVE_LEFT
         if reason is errors.SERVER_SHUTDOWN:
             sentence = errors.SHUTTING_DOWN
+        self._ended = sentence
         waiting, self._waiting = self._waiting, set()
         for future in waiting:
-            if not future.done():
-                future.set_result(failed(sentence))
+            _resolve(future, failed(sentence))
         self._clients.leave(self)
 
     def keep(self, say: bytes, now: float) -> None:
@@ -119,6 +120,8 @@ class HttpClient:
         """What was said since the last call, oldest first, and how many says were given up because of the bounds."""
         if not self.joined:
             self._clients.join(self)
+        if self._ended is not None:
+            raise Refused(self._ended)
         self.expire(monotonic())
         kept, self._kept = self._kept, deque()
         missed, self._missed = self._missed, 0
@@ -135,6 +138,10 @@ class HttpClient:
     def future(self) -> asyncio.Future[JsonObject]:
         """A future for a reply; the end of the client gives it one that says so."""
         future: asyncio.Future[JsonObject] = asyncio.get_running_loop().create_future()
+        if self._ended is not None:
+            # Nothing answers any more for a connection that is gone.
+            future.set_result(failed(self._ended))
+            return future
         self._waiting.add(future)
         future.add_done_callback(self._waiting.discard)
         return future
