@@ -9,7 +9,9 @@ alive and now asks for a WebSocket is detached and given back.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any, Final
 
 from tornado import httputil, iostream
@@ -20,6 +22,8 @@ from .httphead import Headers, Request, Scheme
 
 _UNREAD: Final = 262144  # bytes held for Tornado before the transport stops reading
 _WRITE: Final = 65536
+_INET: Final = SimpleNamespace(family=socket.AF_INET)
+_UNIX: Final = SimpleNamespace(family=socket.AF_UNIX)
 _LINGER: Final = 10.0  # seconds for what is unsent when Tornado closes
 
 
@@ -40,9 +44,9 @@ class TransportStream(iostream.IOStream, asyncio.Protocol):
         max_buffer_size: int | None,
         read_chunk_size: int | None,
     ) -> None:
-        # Not IOStream.__init__: that one wants a socket to switch to non-blocking. The attribute is for Tornado's
-        # address family.
-        self.socket = transport.get_extra_info("socket")
+        # Not IOStream.__init__: that one wants a socket to switch to non-blocking. Of the attribute Tornado reads the
+        # family, to know whether the address has an IP; the transport's own would be made anew for each connection.
+        self.socket: Any = _UNIX if peer == "unix" else _INET
         iostream.BaseIOStream.__init__(self, max_buffer_size=max_buffer_size, read_chunk_size=read_chunk_size)
         self.peer = peer
         self.scheme: Scheme = scheme
