@@ -26,6 +26,10 @@ from tests.harness.certificates import self_signed
 Result = dict[str, Any]
 
 
+REPLY = '*"payload":"xx'
+"""What counts as the reply to an echo: an error would be quicker."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One scenario. `least`: the ratio to `base` that ahd is to reach (for `idle` the most)."""
@@ -74,6 +78,7 @@ def measure(row: Row, peer: str, seconds: float, tls: tuple[Path, Path] | None, 
             command += ["--hold", str(seconds), "--pid", str(pid)]
             command += ["--tls"] if row.tls else []
             command += ["--rate", str(rate), "-k", "64"] if rate else []
+            command += ["--reply", REPLY] if row.arguments[0] == "echo" else []
         command = ["taskset", "-c", str(LOAD_CPU), *command]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=servers.ROOT)
     try:
