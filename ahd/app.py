@@ -9,6 +9,7 @@ import asyncio
 import importlib
 import inspect
 import logging
+import socket
 import ssl
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
@@ -28,10 +29,11 @@ from ahd.core.message import JsonObject, now_ms
 from ahd.core.rooms import RoomLimits, Rooms
 from ahd.core.verbs import Verbs, Words
 from ahd.describe import openapi
-from ahd.log import masked
+from ahd.log import set_level
+from ahd.requestlog import request_log, web_log
 from ahd.servers.direct import Direct
 from ahd.servers.front import Front
-from ahd.servers.listener import Listener, tls_context
+from ahd.servers.listener import Listener
 from ahd.servers.proxies import Trusted
 from ahd.servers.socketio.bundle import BrowserClient
 from ahd.servers.socketio.clients import ClientIndex
@@ -40,13 +42,13 @@ from ahd.servers.socketio.gate import Gate
 from ahd.servers.socketio.polling import Polling
 from ahd.servers.socketio.server import SocketIO
 from ahd.servers.socketio.shared import CHANNEL, SharedClientIndex
+from ahd.servers.tls import tls_context
 from ahd.servers.web.application import Application, application, http_server
 from ahd.servers.web.resource import resource_service
 from ahd.servers.web.server import Web
 from ahd.servers.web.site import Mount, Site
 
 logger = logging.getLogger("ahd")
-requests = logging.getLogger("ahd.requests")
 
 PAGE = Path(__file__).parent / "page"
 THREADS, WAITING = 40, 1000
@@ -62,9 +64,13 @@ class Server(Protocol):
 
     name: str
     addresses: list[str]
+    passed: list[socket.socket]
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
+
+    def configure(self, config: Config, params: Mapping[str, Any]) -> None:
+        """Take up what may be reloaded; `params` are a new client's. Raises OSError for a bad certificate."""
 
     def stop_accepting(self) -> None:
         """Take no new connections; those that are open live on."""
@@ -88,17 +94,13 @@ class App:
     """
 
     def __init__(self, config: Config, source: Path, store: Store) -> None:
-        general, chat, limits = config.general, config.chat, config.limits
         self.config = config
         self.source = source
         self.store = store
         self.started_at = now_ms()
         self.draining = False
         self._tasks: set[asyncio.Task[Any]] = set()
-        room_limits = RoomLimits(
-            chat.announce, chat.max_room_name_length, chat.max_message_size, limits.listening_rooms
-        )
-        self.rooms = Rooms(store, encode, room_limits)
+        self.rooms = Rooms(store, encode, _room_limits(config))
         self.actions = registry.load(config.actions.modules, config.actions.builtin, source.resolve().parent)
         self.threads = Threads(THREADS, WAITING)
         services = Services(
@@ -110,16 +112,8 @@ class App:
             started_at=self.started_at,
             registry=self.actions,
         )
-        settings = Settings(
-            limit=general.default_limit,
-            offset=general.default_offset,
-            simultaneous=general.simultaneous_actions,
-            timeout=general.action_timeout,
-            server_error_message=general.server_error_message,
-        )
-        self.runner = Runner(self.actions.by_name, services, settings, self.threads)
-        words = Words(general.welcome_message, general.default_chat_room, general.server_error_message, BACKLOG)
-        self.verbs = Verbs(self.rooms, self.runner, words, store.immediate, self.spawn)
+        self.runner = Runner(self.actions.by_name, services, _action_settings(config), self.threads)
+        self.verbs = Verbs(self.rooms, self.runner, _words(config), store.immediate, self.spawn)
         self.sio: SocketIO | None = None
         self.site: Site | None = None
         self.tornado: Application | None = None
@@ -161,6 +155,36 @@ class App:
     def describe(self) -> bytes:
         """The OpenAPI document of the actions, as JSON."""
         return encode(openapi(self.actions.by_name, self.config.common_web, self.config.general))
+
+    def configure(self, config: Config) -> None:
+        """Take up another configuration while running. Only keys with `x-reload` may differ; no client is dropped.
+
+        OSError: a certificate that cannot be used, and nothing but certificates has changed.
+        """
+        settings = _action_settings(config)
+        params = {"limit": settings.limit, "offset": settings.offset}
+        for server in self.servers:  # first, as a certificate may have to be refused
+            server.configure(config, params)
+        self.config = config
+        self.rooms.limits = _room_limits(config)
+        self.runner.settings = settings
+        self.verbs.words = _words(config)
+        set_level(config.log.level)
+        self.observe_requests()
+        if self.sio is not None:
+            self.sio.configure(config.limits, self.runner.default_params)
+        if self.web is not None:
+            self.web.configure(config.common_web, config.general)
+        self.store.nodes.introduce(fingerprint(config), self.figures)
+
+    def observe_requests(self) -> None:
+        """Write a line for every request, or none, as `log` says."""
+        log = self.config.log
+        self.verbs.observe = request_log(frozenset(log.filtered_params)) if log.log_requests else None
+        if self.web is not None:
+            self.web.actions.observe = self.verbs.observe
+        if self.site is not None:
+            self.site.observe = web_log if log.log_requests else None
 
     # -- life
 
@@ -228,14 +252,34 @@ def assemble(config: Config, source: str | Path = "ahd.yaml") -> App:
         app = App(config, source, _store(config))
     except registry.ActionsError as error:
         raise ConfigError([Mistake(Place(m.file, m.line, 1), "", m.reason) for m in error.mistakes]) from None
-    if config.log.log_requests:
-        app.verbs.observe = request_log(frozenset(config.log.filtered_params))
     if config.http_server.enable:
         app.servers.append(_web(app))
     if config.tcp_server.enable:
         app.servers.append(_tcp(app))
+    app.observe_requests()
     _plugins(app)
     return app
+
+
+def _room_limits(config: Config) -> RoomLimits:
+    chat = config.chat
+    return RoomLimits(chat.announce, chat.max_room_name_length, chat.max_message_size, config.limits.listening_rooms)
+
+
+def _action_settings(config: Config) -> Settings:
+    general = config.general
+    return Settings(
+        limit=general.default_limit,
+        offset=general.default_offset,
+        simultaneous=general.simultaneous_actions,
+        timeout=general.action_timeout,
+        server_error_message=general.server_error_message,
+    )
+
+
+def _words(config: Config) -> Words:
+    general = config.general
+    return Words(general.welcome_message, general.default_chat_room, general.server_error_message, BACKLOG)
 
 
 STORES: Mapping[bool, str] = {False: "memory", True: "redis"}
@@ -254,7 +298,6 @@ def _web(app: App) -> Server:
     section, web = config.http_server, config.common_web
     proxies = Trusted(section.trusted_proxies)
     app.web = pages = Web(web, config.general, app.verbs, app.runner, PAGE, encode, decode, app.describe)
-    pages.actions.observe = app.verbs.observe
     others: list[Mount] = []
     gate: Callable[[Any], Any] = _no_websockets
     if config.web_sockets.enable:
@@ -272,8 +315,6 @@ def _web(app: App) -> Server:
         others.append(Mount(plan.path, resource_service(plan.path, polling, browser.answer), polling.max_body))
         gate = Gate(sio.engine, proxies)
     app.site = site = pages.site(config.general, *others)
-    if config.log.log_requests:
-        site.observe = web_log
     client_of = _client_of(proxies)
     app.tornado = application(site, client_of)
     server = http_server(app.tornado, IDLE, SLOW, site.largest_body)
@@ -337,46 +378,3 @@ def _plugins(app: App) -> None:
             mistakes.append(Mistake(Place(str(app.source)), "general.plugins", reason))
     if mistakes:
         raise ConfigError(mistakes)
-
-
-# -- request logs
-
-
-def request_log(filtered: frozenset[str]) -> Callable[..., None]:
-    """An observer of verbs that logs one line a request, parameters masked."""
-
-    def observe(connection: Any, verb: str, data: Any, reply: JsonObject, seconds: float) -> None:
-        if not requests.isEnabledFor(logging.INFO):
-            return
-        params = masked(data, filtered) if isinstance(data, dict) else data
-        outcome = reply.get("error", "OK")
-        name = data.get("action") if verb == "action" and isinstance(data, dict) else None
-        extra = {
-            "event": "request",
-            "connection": connection.id,
-            "address": connection.remote_address,
-            "server": connection.kind,
-            "verb": verb,
-            "count": reply.get("messageCount"),
-            "params": params,
-            "outcome": outcome,
-            "duration": round(seconds * 1000, 3),
-        }
-        what = verb if name is None else f"{verb} {name}"
-        requests.info("%s %s: %s", connection.id, what, outcome, extra=extra)
-
-    return observe
-
-
-def web_log(request: Any, response: Any, seconds: float) -> None:
-    """An observer of the web server that logs one line a request."""
-    if requests.isEnabledFor(logging.INFO):
-        extra = {
-            "event": "webRequest",
-            "address": request.remote_address,
-            "method": request.method,
-            "path": request.path,
-            "status": response.status,
-            "duration": round(seconds * 1000, 3),
-        }
-        requests.info("%s %s %d", request.method, request.path, response.status, extra=extra)

@@ -11,8 +11,11 @@ from pathlib import Path
 
 from ahd import __version__
 from ahd.app import App, StartError, assemble
+from ahd.config import ConfigError, load
 from ahd.config.model import Config
+from ahd.config.reload import changes
 from ahd.log import set_socket_io_level, set_up
+from ahd.systemd import Notifier, passed_sockets
 
 logger = logging.getLogger("ahd")
 
@@ -60,6 +63,9 @@ async def _serve(app: App) -> int:
     app.lost = on_lost
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
+    notifier = Notifier(os.environ)
+    loop.add_signal_handler(signal.SIGHUP, reload, app, notifier)
+    _pass_sockets(app)
     logger.info("ahd %s, process %d, %s", __version__, os.getpid(), app.source, extra={"event": "starting"})
     try:
         await app.start()
@@ -70,8 +76,55 @@ async def _serve(app: App) -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    notifier.ready(_status(app))
+    notifier.watch()
     await ended.wait()
-    return await _end(app) or int(bool(lost))
+    notifier.stopping("draining", app.config.shutdown.timeout)
+    code = await _end(app) or int(bool(lost))
+    notifier.unwatch()
+    return code
+
+
+def _status(app: App) -> str:
+    return f"listening on {', '.join(address for server in app.servers for address in server.addresses)}"
+
+
+def _pass_sockets(app: App) -> None:
+    """Hand sockets that systemd has opened to the servers: those named `socket` to TCP, all others to the web."""
+    passed = passed_sockets(os.environ)
+    for server in app.servers:
+        if server.name == "web":
+            server.passed = [sock for name, socks in passed.items() if name != "socket" for sock in socks]
+        else:
+            server.passed = passed.get("socket", [])
+
+
+def reload(app: App, notifier: Notifier) -> None:
+    """Load the file again and take it up whole, or refuse it whole and go on with the old one."""
+    notifier.reloading()
+    try:
+        refused = _reload(app)
+    except ConfigError as error:
+        refused = [str(mistake) for mistake in error.mistakes]
+    except OSError as error:
+        refused = [f"a certificate cannot be used: {error.strerror or error}"]
+    for reason in refused:
+        logger.error("not reloaded: %s", reason, extra={"event": "reloadRefused", "reason": reason})
+    notifier.ready(_status(app))
+
+
+def _reload(app: App) -> list[str]:
+    """The reasons against it; none when it has been done."""
+    config = load(app.source, os.environ)
+    found = changes(app.config, config)
+    if fixed := [change.path for change in found if not change.reloadable]:
+        return [f"{path} cannot change while the server runs; restart it" for path in fixed]
+    app.configure(config)
+    for change in found:
+        logger.info("changed %s", change, extra={"event": "configurationChanged", "key": change.path})
+    text = f"{len(found)} change{'' if len(found) == 1 else 's'}"
+    logger.info("reloaded: %s", text, extra={"event": "reloaded", "changes": [change.path for change in found]})
+    return []
 
 
 async def _end(app: App) -> int:

@@ -71,7 +71,12 @@ def set_up(level: str, format: str, colors: bool | None) -> None:
     handler.handleError = _unheard  # type: ignore[method-assign]
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(LEVELS[level])
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """The least important lines that are written, from now on."""
+    logging.getLogger().setLevel(LEVELS[level])
 
 
 def _unheard(record: logging.LogRecord) -> None:

@@ -36,7 +36,7 @@ class Rooms:
     def __init__(self, store: Store, encode: Encode, limits: RoomLimits) -> None:
         self._store = store
         self._encode = encode
-        self._limits = limits
+        self.limits = limits
         self._groups: dict[str, dict[str, Group]] = {}
         self._here: dict[str, Connection] = {}
         self.says = 0
@@ -52,7 +52,7 @@ class Rooms:
         """A room's name as a client gave it, checked."""
         if room is None:
             raise Refused(errors.ROOM_REQUIRED)
-        length = self._limits.max_name_length
+        length = self.limits.max_name_length
         if not isinstance(room, str) or not 0 < len(room) <= length or not CONTROLS.isdisjoint(room):
             raise Refused(errors.ROOM_INVALID.format(max=length))
         return room
@@ -113,7 +113,7 @@ class Rooms:
         """Hear a room without being a member of it."""
         if room in connection.listening:
             raise Refused(errors.ALREADY_LISTENING)
-        if len(connection.listening) >= self._limits.max_listening:
+        if len(connection.listening) >= self.limits.max_listening:
             raise Refused(errors.TOO_MANY_ROOMS, errors.Code.TOO_MANY)
         await self._store.bus.subscribe(room)
         connection.listen(room)
@@ -133,7 +133,7 @@ class Rooms:
         """Say a JSON value in the connection's current room, to everyone who hears it but the speaker."""
         if message is None:
             raise Refused(errors.MESSAGE_REQUIRED)
-        limit = self._limits.max_message_size
+        limit = self.limits.max_message_size
         try:
             say = Say.spoken(connection.room, connection.id, message, self._encode)
             if len(say.json) > limit and len(self._encode(message)) > limit:
@@ -171,7 +171,7 @@ class Rooms:
         return None if groups is None else groups.get(kind)
 
     def _announcement(self, room: str, connection: Connection, sentence: str) -> Say | None:
-        if not self._limits.announce:
+        if not self.limits.announce:
             return None
         return Say.spoken(room, connection.id, sentence, self._encode)
 

@@ -107,7 +107,7 @@ class Verbs:
         self.table = dict(VERBS)
         """What is answered here; a server adds what only its clients may say, once, before it starts."""
         self._actions = actions
-        self._words = words
+        self.words = words
         self._immediate = immediate
         self._spawn = spawn
         self.observe: Observe | None = None
@@ -185,10 +185,10 @@ class Verbs:
             reply(self._server_error())
 
     def _server_error(self) -> JsonObject:
-        return failed(f"Error: {self._words.server_error_message}")
+        return failed(f"Error: {self.words.server_error_message}")
 
     async def _open(self, connection: Connection) -> None:
-        words = self._words
+        words = self.words
         try:
             await self.rooms.enter(connection, words.default_room)
         except StoreUnavailable:
@@ -234,7 +234,7 @@ class Verbs:
         backlog = connection.backlog
         if backlog is None:
             backlog = connection.backlog = deque()
-        if len(backlog) >= self._words.backlog:
+        if len(backlog) >= self.words.backlog:
             answer({**failed(errors.TOO_MANY_PENDING), "messageCount": count})
         else:
             backlog.append((verb, data, count, answer))

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from .front import Front
+from .tls import renew
 
 if TYPE_CHECKING:
-    from ahd.config.model import HttpServer
+    from ahd.config.model import Config, HttpServer
 
 
-def tls_context(cert_file: Path, key_file: Path) -> ssl.SSLContext:
-    """A server's TLS: Python's defaults (TLS 1.2 and up). Raises OSError (ssl.SSLError is one) for a bad pair."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(cert_file, key_file)
-    return context
+def _address(sock: socket.socket) -> str:
+    """What follows the scheme in the URL of a bound socket."""
+    if sock.family == socket.AF_UNIX:
+        return f"+unix:{sock.getsockname()}"
+    host, port = sock.getsockname()[:2]
+    return f"://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 class Listener:
@@ -30,17 +33,28 @@ class Listener:
         self._section = section
         self._tls = tls
         self.addresses: list[str] = []
+        self.passed: list[socket.socket] = []
+        """Sockets that systemd has opened already; with any of them the section's own address is not used."""
 
     async def start(self) -> None:
         """Listen. Raises OSError whose text says which address and why not."""
         section = self._section
         scheme = "http" if self._tls is None else "https"
+        if self.passed:
+            for sock in self.passed:
+                await self.front.listen_socket(sock, self._tls)
+                self.addresses.append(f"{scheme}{_address(sock)}")
+            return
         if section.unix_socket is not None:
             await self.front.listen_unix(str(section.unix_socket), self._tls)
             self.addresses = [f"{scheme}+unix:{section.unix_socket}"]
             return
         bound = await self.front.listen_tcp(section.bind_ip, section.port, self._tls)
         self.addresses = [f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}" for host, port in bound]
+
+    def configure(self, config: Config, params: Mapping[str, Any]) -> None:
+        """Read the certificate again: who connects from now on gets what is in the files now. Raises OSError."""
+        renew(self._tls, self._section)
 
     def stop_accepting(self) -> None:
         """Take no new connections; those that are open live on."""

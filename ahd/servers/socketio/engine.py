@@ -56,8 +56,9 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
         self.lingering: dict[str, EngineSocket] = {}
         self.turn = Turn()
         self.saying = False
-        self.send_buffer = limits.send_buffer
-        self.drop_oldest = limits.slow_consumer == "dropOldest"
+        self.send_buffer = 0
+        self.drop_oldest = False
+        self.configure(limits)
         self.draining = False
         self.slow_consumers = 0
         """Connections closed because they read too slowly."""
@@ -78,6 +79,11 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
                 "maxPayload": plan.max_message_size,
             }
         )[1:]
+
+    def configure(self, limits: Limits) -> None:
+        """Take up other limits; a WebSocket that is open keeps the share of the send buffer that it holds itself."""
+        self.send_buffer = limits.send_buffer
+        self.drop_oldest = limits.slow_consumer == "dropOldest"
 
     # -- opening
 

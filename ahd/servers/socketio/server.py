@@ -90,6 +90,11 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
         """Hand the verbs of namespace "/" to the core from now on."""
         self._verbs = verbs
 
+    def configure(self, limits: Limits, params: Mapping[str, Any]) -> None:
+        """Take up other limits, and what new clients' parameters are."""
+        self._params = params
+        self.engine.configure(limits)
+
     def start(self) -> None:
         """Begin the heartbeats; needs the running loop."""
         self.manager_initialized = True

@@ -8,16 +8,20 @@ import secrets
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from ahd.core.connection import Connection
 from ahd.core.message import Encode
 from ahd.core.verbs import Verbs
 from ahd.servers.drain import drain
+from ahd.servers.tls import renew
 
 from . import parameters
 from .link import TcpLink
+
+if TYPE_CHECKING:
+    from ahd.config.model import Config
 
 logger = logging.getLogger("ahd.tcp")
 
@@ -66,6 +70,8 @@ class TcpServer:
         """Says dropped for connections that read too slowly."""
         self.secure = tls is not None
         self.addresses: list[str] = []
+        self.passed: list[socket.socket] = []
+        """A socket that systemd has opened already, instead of the address."""
         self.loop: asyncio.AbstractEventLoop
         self._where = host, port
         self._tls = tls
@@ -83,8 +89,22 @@ class TcpServer:
         self._settings = settings
         self.cork = min(CORK, settings.send_buffer // 4)
 
+    def configure(self, config: Config, params: Mapping[str, Any]) -> None:
+        """Take up other limits, and what is in the certificate's files now. Raises OSError."""
+        renew(self._tls, config.tcp_server)
+        limits = config.limits
+        self.settings = replace(
+            self._settings,
+            send_buffer=limits.send_buffer,
+            drop_oldest=limits.slow_consumer == "dropOldest",
+            params=params,
+        )
+
     async def start(self) -> None:
         """Listen on every address of the host; port 0 takes a free one. Raises OSError."""
+        if self.passed:
+            await self.start_on(self.passed[0])
+            return
         host, port = self._where
         await self._listen(host=host, port=port, reuse_address=True)
 
