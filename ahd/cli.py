@@ -20,6 +20,7 @@ OK, FAILURE, USAGE, CONFIGURATION = 0, 1, 2, 78
 COMMANDS = {
     "check": "say whether a configuration is valid, and what becomes of its Socket.IO options",
     "config": "print the effective configuration, or the whole default file",
+    "console": "talk to a running server: http(s)://… or tcp://…",
     "describe": "print what the server offers: OpenAPI, AsyncAPI or Markdown",
     "schema": "print the JSON Schema of the configuration",
     "version": "print the version",
