@@ -86,7 +86,8 @@ def test_a_violation_is_answered_with_its_code(data, code):
                 assert await peer.frame() == (0x81, b"a")
             closed = await peer.closed()
             assert closed[0] == code
-            assert await peer.ended() == b""  # at once, as RFC 6455, 7.1.1 wants it of a server
+            async with asyncio.timeout(3):  # less than close_timeout
+                assert await peer.ended() == b""  # at once, as RFC 6455, 7.1.1 wants it of a server
             peer.hang_up()
             await here.gone()
             assert here.handlers[0].lost == [closed]
@@ -328,6 +329,32 @@ class TestSlowReader:
                 assert await peer.frame() == (0x81, b"after")
 
         run(main())
+
+    def test_nothing_overtakes_a_backlog_that_is_left_after_a_drain(self):
+        class Transport:
+            size = 0
+
+            def set_write_buffer_limits(self, high: int) -> None: ...
+            def write(self, data: bytes) -> None: ...
+            def get_write_buffer_size(self) -> int:
+                return self.size
+
+        transport: Any = Transport()
+        websocket = WebSocket(transport, None, lambda _: None, max_size=9, high_water=100_000, close_timeout=1)
+
+        class Stuck(Recorder):
+            def on_drain(self) -> None:
+                websocket.pause_writing()  # the first frame written from the backlog has filled the transport again
+
+        handler = Stuck(websocket)
+        websocket.start(lambda _: handler, b"", b"")
+        transport.size = 100_000
+        websocket.pause_writing()
+        websocket.write(b"1")
+        transport.size = 70_000
+        websocket.resume_writing()
+        websocket.write(b"2")  # there is room for it, but "1" may still be waiting
+        assert handler.full == [b"1", b"2"]
 
     def test_disconnecting(self, run: Run):
         class Strict(Recorder):
