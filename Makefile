@@ -1,5 +1,6 @@
 # make run    start ahd with etc/ahd.yaml (another file: CONFIG=…; more arguments: ARGS=…)
 # make test   install what the tests need, check and test everything
+# make soak   use three nodes at random, and kill them, for minutes (SEED=…, SECONDS=…)
 # make lint   style, types and layers only
 # make bench  measure ahd against its peers (QUICK=1: one short round, docs/performance.md stays as it is)
 # make clean  remove what the other targets have made
@@ -19,7 +20,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 QUICK ?=
 BENCH_ARGS ?=
 
-.PHONY: help run test bench lint prepare smoke clean
+.PHONY: help run test bench soak lint prepare smoke clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -70,6 +71,9 @@ smoke: prepare
 
 test: prepare lint smoke
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+soak: prepare
+	$(VENV)/bin/python -m pytest -s tests/soak $(PYTEST_ARGS)
 
 bench: $(VENV)/.test
 	$(VENV)/bin/python -m tests.bench $(if $(QUICK),--quick,--write docs/performance.md) $(BENCH_ARGS)
