@@ -195,8 +195,9 @@ class Action:
             part = dict(parameter.kind.schema)
             if parameter.description:
                 part["description"] = parameter.description
-            if not parameter.required and isinstance(parameter.default, str | int | float | bool):
-                part["default"] = getattr(parameter.default, "value", parameter.default)
+            default = getattr(parameter.default, "value", parameter.default)  # an Enum's member stands for its value
+            if isinstance(default, str | int | float):
+                part["default"] = default
             properties[parameter.name] = part
         required = [parameter.name for parameter in self.parameters if parameter.required]
         return {"type": "object", "properties": properties, **({"required": required} if required else {})}

@@ -192,6 +192,7 @@ SIMPLE: dict[Any, Kind] = {
     int: Kind({"type": "integer"}, "an integer", int, _integer, _read_integer),
     float: Kind({"type": "number"}, "a number", float, _number, _read_number),
     bool: Kind({"type": "boolean"}, "true or false", bool, _exactly(bool, "true or false"), _read_truth),
+    None: NOTHING,
     type(None): NOTHING,
     datetime: Kind(
         {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer"}]},

@@ -196,8 +196,13 @@ def _dataclass(annotation: type[Any], within: tuple[Any, ...]) -> Kind:
 
 def _typed_dict(annotation: Any, within: tuple[Any, ...]) -> Kind:
     hints = typing.get_type_hints(annotation, include_extras=True)
-    required = annotation.__required_keys__
-    return kinds.object_of([_field(name, hint, name in required, within) for name, hint in hints.items()], dict)
+
+    def required(name: str, hint: Any) -> bool:
+        # __required_keys__ has not seen what stood in an annotation that is text
+        marks: dict[Any, bool] = {typing.Required: True, typing.NotRequired: False}
+        return marks.get(typing.get_origin(hint), name in annotation.__required_keys__)
+
+    return kinds.object_of([_field(name, hint, required(name, hint), within) for name, hint in hints.items()], dict)
 
 
 def _field(name: str, hint: Any, required: bool, within: tuple[Any, ...]) -> Field:
