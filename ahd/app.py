@@ -101,7 +101,7 @@ class App:
         self.draining = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self.rooms = Rooms(store, encode, _room_limits(config))
-        self.actions = registry.load(config.actions.modules, config.actions.builtin, source.resolve().parent)
+        self.actions = registry.load(config.actions.modules, config.actions.builtin, source)
         self.threads = Threads(THREADS, WAITING)
         services = Services(
             cache=store.cache,
@@ -248,10 +248,7 @@ def assemble(config: Config, source: str | Path = "ahd.yaml") -> App:
     """Put a whole server together without listening. ConfigError: actions or plugins that cannot be had, files that
     are not what the file says."""
     source = Path(source)
-    try:
-        app = App(config, source, _store(config))
-    except registry.ActionsError as error:
-        raise ConfigError([Mistake(Place(m.file, m.line, 1), "", m.reason) for m in error.mistakes]) from None
+    app = App(config, source, _store(config))
     if config.http_server.enable:
         app.servers.append(_web(app))
     if config.tcp_server.enable:

@@ -18,6 +18,7 @@ from ahd.config import ConfigError
 OK, FAILURE, USAGE, CONFIGURATION = 0, 1, 2, 78
 
 COMMANDS = {
+    "actions": "list the actions that clients can call",
     "check": "say whether a configuration is valid, and what becomes of its Socket.IO options",
     "config": "print the effective configuration, or the whole default file",
     "console": "talk to a running server: http(s)://… or tcp://…",

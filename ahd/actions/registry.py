@@ -4,40 +4,25 @@ from __future__ import annotations
 
 import importlib
 import sys
+import sysconfig
 import traceback
 import types
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ahd.actions.action import MODULE_RECORD, Action, Declaration
 from ahd.actions.builtin import BUILTIN
 from ahd.actions.signature import describe
+from ahd.config.mistakes import ConfigError, Mistake, Place, dotted
+from ahd.config.mistakes import Path as KeyPath
 
-
-@dataclass(frozen=True, slots=True)
-class ActionMistake:
-    """One thing that must be put right. `line` is 0 when it is not about a line, `file` is a path or a key."""
-
-    file: str
-    line: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.reason}" if self.line else f"{self.file}: {self.reason}"
-
-
-class ActionsError(Exception):
-    """Actions that cannot be offered, with every mistake that was found; `str()` is what a user is shown."""
-
-    def __init__(self, mistakes: Sequence[ActionMistake]) -> None:
-        self.mistakes = tuple(mistakes)
-        super().__init__(self.mistakes)
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self.mistakes))
+LIBRARIES = (
+    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    str(Path(__file__).parents[1]),
+)
+"""Where code lives that is not the user's own."""
 
 
 class Registry(Mapping[str, Action]):
@@ -57,62 +42,71 @@ class Registry(Mapping[str, Action]):
         return len(self.by_name)
 
 
-def load(modules: Sequence[str], builtin: Sequence[str], base: Path) -> Registry:
+def load(modules: Sequence[str], builtin: Sequence[str], source: Path) -> Registry:
     """Import what `actions.modules` names and offer its actions with those of `actions.builtin`.
 
-    A name with a slash (or `.`, `..`) is a .py file or a directory, relative to `base`, the configuration file's own
-    directory; any other is a Python module, looked for on Python's path and then in `base`. ActionsError: all mistakes.
+    A name with a slash (or `.`, `..`) is a directory or a .py file, any other a Python module, looked for on Python's
+    path and then beside `source`, the configuration file; relative paths begin there too. Raises ConfigError with all
+    mistakes of all modules.
     """
-    loading = _Loading(base)
-    for name in builtin:
+    loading = _Loading(source)
+    base = source.resolve().parent
+    for index, name in enumerate(builtin):
+        entry = ("actions", "builtin", index)
         if name not in BUILTIN:
-            loading.mistake("actions.builtin", 0, f"there is no built-in action {name}")
+            loading.key_mistake(entry, f"there is no built-in action {name}")
         else:
-            loading.module(BUILTIN[name], "actions.builtin", only=name, shipped=True)
+            loading.module(BUILTIN[name], entry, only=name, shipped=True)
     for index, name in enumerate(modules):
-        entry = f"actions.modules[{index}]"
+        entry = ("actions", "modules", index)
         if "/" in name or name in (".", ".."):
             loading.path(base / name, name, entry)
         else:
-            if str(base.resolve()) not in sys.path:
-                sys.path.append(str(base.resolve()))
+            if str(base) not in sys.path:
+                sys.path.append(str(base))
             loading.module(name, entry)
     if loading.mistakes:
-        raise ActionsError(loading.mistakes)
+        raise ConfigError(loading.mistakes)
     return Registry(loading.actions)
 
 
 class _Loading:
     """What has been found so far."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, source: Path) -> None:
         self.actions: dict[str, Action] = {}
-        self.mistakes: list[ActionMistake] = []
+        self.mistakes: list[Mistake] = []
+        self._source = source
         self._seen: dict[int, Declaration] = {}
         self._names: dict[str, tuple[Declaration, bool]] = {}
 
     def mistake(self, file: str, line: int, reason: str) -> None:
-        mistake = ActionMistake(shown(file), line, reason)
+        """Something is wrong in a line of a module."""
+        mistake = Mistake(Place(shown(file), line, 1), "", reason)
         if mistake not in self.mistakes:
             self.mistakes.append(mistake)
 
-    def path(self, path: Path, name: str, entry: str) -> None:
+    def key_mistake(self, entry: KeyPath, reason: str) -> None:
+        """Something is wrong with an entry of the configuration file."""
+        self.mistakes.append(Mistake(Place(str(self._source)), dotted(entry), reason))
+
+    def path(self, path: Path, name: str, entry: KeyPath) -> None:
         """Load a file, or every file in and below a directory whose path has no part that begins with _ or a dot."""
         if path.is_file() and path.suffix == ".py":
-            self._files(path.parent, [path])
+            self._files(path.parent, [path], entry)
         elif path.is_dir():
             try:
                 files = [file for file in sorted(path.rglob("*.py")) if _public(file.relative_to(path))]
             except OSError as error:
-                self.mistake(entry, 0, f"{name} cannot be read: {error.strerror}")
+                self.key_mistake(entry, f"{name} cannot be read: {error.strerror}")
                 return
-            self._files(path, files)
+            self._files(path, files, entry)
         elif path.exists():
-            self.mistake(entry, 0, f"{name} is neither a directory nor a .py file")
+            self.key_mistake(entry, f"{name} is neither a directory nor a .py file")
         else:
-            self.mistake(entry, 0, f"there is no {name} in {shown(str(path.parent.resolve()))}")
+            self.key_mistake(entry, f"there is no {name} in {shown(str(path.parent.resolve()))}")
 
-    def _files(self, directory: Path, files: list[Path]) -> None:
+    def _files(self, directory: Path, files: list[Path], entry: KeyPath) -> None:
         package = _package(directory.resolve())
         for file in files:
             parts = file.relative_to(directory).with_suffix("").parts
@@ -120,16 +114,16 @@ class _Loading:
             if odd is not None:
                 self.mistake(str(file), 1, f"{odd} cannot be the name of a Python module; rename it or begin it with _")
             else:
-                self.module(".".join((package, *parts)), str(file))
+                self.module(".".join((package, *parts)), entry, file=str(file))
 
-    def module(self, name: str, entry: str, only: str | None = None, shipped: bool = False) -> None:
+    def module(self, name: str, entry: KeyPath, only: str | None = None, shipped: bool = False, file: str = "") -> None:
         """Import a module and take its actions (`only` the one of that name)."""
         try:
             module = importlib.import_module(name)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a module runs whatever it likes while it is imported, sys.exit() too
-            self._not_imported(name, entry, error)
+            self._not_imported(name, entry, error, file)
             return
         for declaration in _declarations(module):
             if only is None or declaration.name == only:
@@ -155,15 +149,19 @@ class _Loading:
         if action is not None:
             self.actions[action.name] = action
 
-    def _not_imported(self, name: str, entry: str, error: BaseException) -> None:
+    def _not_imported(self, name: str, entry: KeyPath, error: BaseException, file: str) -> None:
         if isinstance(error, ModuleNotFoundError) and error.name and (name + ".").startswith(error.name + "."):
-            self.mistake(entry, 0, f"there is no Python module {error.name}")
+            self.key_mistake(entry, f"there is no Python module {error.name}")
         elif isinstance(error, SyntaxError) and error.filename:
             self.mistake(error.filename, error.lineno or 1, f"not Python: {error.msg}")
         else:
-            file, line = _raised_at(error, entry)
             text = str(error).strip().partition("\n")[0]
-            self.mistake(file, line, f"{type(error).__name__}: {text}" if text else type(error).__name__)
+            reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
+            raised_at = _raised_at(error) or (file, 1)
+            if not raised_at[0]:
+                self.key_mistake(entry, f"{name} cannot be imported: {reason}")
+            else:
+                self.mistake(*raised_at, reason)
 
 
 def shown(file: str) -> str:
@@ -199,16 +197,16 @@ def _declarations(module: Any) -> list[Declaration]:
     return list(found.values())
 
 
-def _raised_at(error: BaseException, entry: str) -> tuple[str, int]:
-    """The innermost line of the user's own code that led to an error while a module was imported."""
+def _raised_at(error: BaseException) -> tuple[str, int] | None:
+    """The innermost line of the user's own code that led to an error while a module was imported, or of any code."""
+    machinery = ("<frozen importlib", __file__, importlib.__file__)
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if frame.lineno and not frame.filename.startswith("<frozen importlib") and frame.filename != __file__
-        and frame.filename != importlib.__file__
-    ]  # fmt: skip
+        if frame.lineno and not frame.filename.startswith(machinery)
+    ]
     if not frames:
-        return entry, 0
-    own = [frame for frame in frames if "site-packages" not in frame.filename and "/lib/python" not in frame.filename]
+        return None
+    own = [frame for frame in frames if not frame.filename.startswith(LIBRARIES)]
     frame = (own or frames)[-1]
     return frame.filename, frame.lineno or 1

@@ -97,7 +97,7 @@ async def make_runner() -> AsyncIterator[MakeRunner]:
         threads: Threads | None = None,
         app: Any = None,
     ) -> Runner:
-        known = dict(load([], builtin, Path.cwd()))
+        known = dict(load([], builtin, Path("ahd.yaml")))
         for function in functions:
             action = function if isinstance(function, Action) else described(function)
             known[action.name] = action
