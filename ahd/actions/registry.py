@@ -104,7 +104,7 @@ class _Loading:
         elif path.exists():
             self.key_mistake(entry, f"{name} is neither a directory nor a .py file")
         else:
-            self.key_mistake(entry, f"there is no {name} in {shown(str(path.parent.resolve()))}")
+            self.key_mistake(entry, f"there is no {name} in {path.parent.resolve()}")
 
     def _files(self, directory: Path, files: list[Path], entry: KeyPath) -> None:
         package = _package(directory.resolve())

@@ -51,9 +51,9 @@ def absolute(text: str, directory: Path, environ: Mapping[str, str]) -> Path:
 
 
 def path_problem(path: Path, kind: str) -> str | None:
-    """What keeps a path from being used as "file", "directory", "module" (a directory) or "socket"; None if nothing."""
+    """What keeps a path from being used as "file", "directory", "socket" or "module" (directory or .py file)."""
     try:
-        if kind == "file":
+        if kind == "file" or (kind == "module" and path.suffix == ".py" and path.is_file()):
             with path.open("rb"):
                 return None
         if kind == "socket":

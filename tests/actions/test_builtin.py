@@ -20,7 +20,11 @@ def caller(make_runner: MakeRunner) -> Caller:
 async def test_status(caller: Caller) -> None:
     reply = await caller.ask("status")
     assert abs(reply.pop("uptime") - (time.time() * 1000 - 1000)) < 5000
-    assert reply == {"context": "response", "id": "node-1", "stats": {"answers": 42}}
+    own = caller.runner._services.nodes.id
+    (node,) = reply.pop("nodes")
+    assert node["id"] == own
+    assert set(node) == {"id", "uptime", "age", "configuration", "stats"}
+    assert reply == {"context": "response", "id": own, "stats": {"answers": 42}, "total": node["stats"]}
 
 
 async def test_actions_view(caller: Caller) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -15,6 +17,7 @@ from ahd.actions.registry import Registry, load
 from ahd.config import ConfigError
 from ahd.config.schema import default, load_schema
 from tests.actions.conftest import WriteModule
+from tests.conftest import StartDaemon
 
 ROOT = Path(__file__).parents[2]
 _numbers = itertools.count()
@@ -246,3 +249,16 @@ def test_the_demonstration_is_found() -> None:
         "derive": "thread",
         "ring": "task",
     }
+
+
+def test_a_daemon_offers_what_the_file_names(start_daemon: StartDaemon) -> None:
+    demonstration = ROOT / "etc" / "actions" / "demo.py"
+    daemon = start_daemon({"actions": {"modules": [str(demonstration)], "builtin": []}})
+    for path, key, value in (
+        ("add?a=1&b=2", "sum", 3),
+        ("convert?degrees=100", "degrees", 212),
+        ("countCalls", "calls", 1),
+        ("derive?password=p&rounds=1", "error", None),
+    ):
+        with urlopen(f"{daemon.url}/api/{path}", timeout=10) as response:
+            assert json.load(response).get(key) == value

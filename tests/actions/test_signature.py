@@ -73,7 +73,8 @@ VALUES: list[tuple[Any, Any, Any]] = [
     (int, 5, 5),
     (int, 2**70, 2**70),
     (int, True, R("must be an integer")),
-    (int, 5.0, R("must be an integer")),
+    (int, 5.0, 5),
+    (int, 5.5, R("must be an integer")),
     (int, "5", R("must be an integer")),
     (float, 5, 5),
     (float, 5.5, 5.5),
@@ -273,8 +274,6 @@ def test_the_schema_agrees_with_the_check(annotation: Any, value: Any, expected:
     assert schema["required"] == ["value"]
     jsonschema.Draft202012Validator.check_schema(schema)
     json.dumps(schema)
-    if isinstance(value, float) and annotation is int:
-        return  # JSON Schema takes 5.0 for an integer
     says_more = annotation in (datetime, date) or (annotation is Point) or value == 10**400
     valid = jsonschema.Draft202012Validator(schema).is_valid({"value": value})
     if not says_more:
