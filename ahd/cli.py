@@ -23,6 +23,7 @@ COMMANDS = {
     "config": "print the effective configuration, or the whole default file",
     "console": "talk to a running server: http(s)://… or tcp://…",
     "describe": "print what the server offers: OpenAPI, AsyncAPI or Markdown",
+    "new": "make a project that runs at once",
     "schema": "print the JSON Schema of the configuration",
     "version": "print the version",
 }
