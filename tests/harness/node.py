@@ -157,7 +157,19 @@ class NodeSocket:
         self.process.command(self.name, "drop")
 
     def wait_connected(self, deadline: float = DEADLINE) -> None:
-        self.id, self.transport = self.expect("connect", deadline=deadline)
+        """Until it is up; a refusal fails at once, with its reason."""
+
+        def found() -> tuple[str, list[Any]] | None:
+            self.process.sort()
+            for index, (name, args, _) in enumerate(self.heard):
+                if name in {"connect", "connect_error"}:
+                    del self.heard[index]
+                    return name, args
+            return None
+
+        name, args = self.process.wait_for(found, deadline, f"{self.name} is connected")
+        assert name == "connect", f"{self.name} was refused: {args}"
+        self.id, self.transport = args
 
 
 class NodeClients(Process):
