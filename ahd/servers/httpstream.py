@@ -139,7 +139,8 @@ class TransportStream(iostream.IOStream, asyncio.Protocol):
         self._eof = True
         if not self._closed and (self.reading() or not (self._incoming or self._read_buffer_size)):
             self._handle_read_safely()
-        return True
+        # A TLS transport closes itself whatever is returned, and warns when it is asked not to.
+        return self._transport.get_extra_info("sslcontext") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell Tornado."""

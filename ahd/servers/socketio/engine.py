@@ -17,7 +17,7 @@ import engineio
 from ahd.codec import encode
 
 from .rooms import Turn
-from .socket import CLOSE, PING, PING_FRAME, EngineSocket
+from .socket import CLOSE, NOOP, PING, PING_FRAME, EngineSocket
 from .wheel import Due, Wheel
 
 if TYPE_CHECKING:
@@ -213,8 +213,10 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
         if ws is not None:
             ws.close(code, text)
         elif socket.poll is not None:
-            socket.answer_poll([*socket.collect_all(), CLOSE])
-        elif reason not in (self.reason.PING_TIMEOUT, self.reason.CLIENT_DISCONNECT):
+            # Who has closed itself needs no CLOSE; its poll has to end all the same.
+            last = NOOP if reason == self.reason.CLIENT_DISCONNECT else CLOSE
+            socket.answer_poll([*socket.collect_all(), last])
+        elif reason in (self.reason.SERVER_DISCONNECT, self.reason.TRANSPORT_CLOSE):
             self.lingering[socket.sid] = socket
             self.wheel.put(socket, LINGER)
         socket.inbox = None

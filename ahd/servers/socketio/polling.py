@@ -101,7 +101,7 @@ class Polling:
         engine = self._engine
         if request.method == "OPTIONS":
             return HttpResponse(204)
-        if query.get("transport", "polling") != "polling" or "polling" not in self._plan.transports:
+        if query.get("transport") != "polling" or "polling" not in self._plan.transports:
             return error(0)
         sid = query.get("sid")
         if sid is None:

@@ -173,6 +173,8 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
             raise ValueError("an unknown packet")
         if (packet.attachment_count > 0) != (kind in (5, 6)) or packet.attachment_count > MAX_ATTACHMENTS:
             raise ValueError("a bad number of attachments")
+        if packet.attachment_count:
+            check_placeholders(data, packet.attachment_count)
         if kind not in (0, 1) and self.manager.sid_from_eio_sid(socket.sid, packet.namespace or "/") is None:
             raise ValueError("not connected to the namespace")
 
@@ -324,3 +326,18 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
     def _heard_by(self, sid: str) -> list[str]:
         connection = self._rooms.here().get(sid)
         return [] if connection is None else [connection.room, *(connection.listening - {connection.room})]
+
+
+def check_placeholders(data: Any, attachments: int) -> None:
+    """Raises ValueError when a placeholder in a packet points to none of its attachments."""
+    if isinstance(data, list):
+        for item in data:
+            check_placeholders(item, attachments)
+    elif isinstance(data, dict):
+        if data.get("_placeholder"):
+            number = data.get("num")
+            if type(number) is not int or not 0 <= number < attachments:
+                raise ValueError("a placeholder without its attachment")
+        else:
+            for item in data.values():
+                check_placeholders(item, attachments)
