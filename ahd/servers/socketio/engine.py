@@ -200,6 +200,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
     def fail(self, socket: EngineSocket, why: str) -> None:
         """A packet that breaks the protocol ends the session."""
         logger.info("%s: %s", socket.sid, why, extra={"event": "badPacket", "connection": socket.sid, "why": why})
+        socket.broken = True
         self.end(socket, self.reason.TRANSPORT_ERROR)
 
     def end(self, socket: EngineSocket, reason: str, code: int = 1000, text: str = "") -> None:

@@ -208,7 +208,8 @@ class Polling:
                 else:
                     engine.receive_binary(socket, data)
             if socket.closed:
-                return HttpResponse(200, list(_TEXT), b"ok") if packet == b"1" else error(3)
+                # A farewell ends the session as it should: only who breaks the protocol is told so.
+                return error(3) if socket.broken else HttpResponse(200, list(_TEXT), b"ok")
         return HttpResponse(200, list(_TEXT), b"ok")
 
     # -- headers

@@ -35,10 +35,11 @@ Unsent = tuple[bytes, bool]
 class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no types
     """One session. `raw` is its WebSocket when ready-made frames may be written to it (no compression), `ws` in any
     case; both None on polling. `joined`: it has connected to a namespace. `connection` is the ahd client of namespace
-    "/", once there is one. `inbox` holds what it sent while something before that is still under way."""
+    "/", once there is one. `inbox` holds what it sent while something before that is still under way. `broken`: it
+    has broken the protocol."""
 
     __slots__ = (
-        "_session", "awaiting_pong", "closed", "closing", "connected", "connection", "dropped", "handshake",
+        "_session", "awaiting_pong", "broken", "closed", "closing", "connected", "connection", "dropped", "handshake",
         "inbox", "joined", "last_ping", "opened", "outbox", "poll", "poll_timer", "raw", "server", "sid", "slot",
         "unsent", "upgraded", "upgrading", "ws",
     )  # fmt: skip
@@ -56,6 +57,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self.upgraded = False
         self.closing = False
         self.closed = False
+        self.broken = False
         self.last_ping: float | None = None
         self.awaiting_pong = False
         self.opened = server.now()
