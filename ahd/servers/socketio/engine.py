@@ -148,6 +148,12 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
         self.spawn(self._held(socket, work))
 
     async def _held(self, socket: EngineSocket, work: Coroutine[Any, Any, Any]) -> None:
+        if socket.closed:
+            # It has gone since: there is nobody to connect, and its end is already known to all.
+            work.close()
+            if socket.ws is not None:
+                socket.ws.resume_reading()  # the peer's close is still to come
+            return
         try:
             await work
         except Exception:
