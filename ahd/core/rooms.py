@@ -1,4 +1,4 @@
-"""Enter, leave, change, listen, silence, say and view, over Presence and Bus (SPEC section 5).
+"""Enter, leave, change, listen, silence, say and view, over Presence and Bus (docs/protocol.md).
 
 A connection *hears* its current room and every room it listens to; it is a *member* of its current room alone.
 Which links of this node hear a room is kept here, in one `Group` for each kind of server, so that a say is handed on

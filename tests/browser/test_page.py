@@ -1,4 +1,4 @@
-"""The page in Chromium, on a real daemon: what SPEC section 10 and a person with eyes, ears or a keyboard expect."""
+"""The page in Chromium, on a real daemon: what docs/clients.md and a person with eyes, ears or a keyboard expect."""
 
 from __future__ import annotations
 

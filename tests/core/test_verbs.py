@@ -1,4 +1,4 @@
-"""Each counted verb gets exactly one reply, with its count, in order; and each verb does what SPEC section 4 says."""
+"""Each counted verb gets exactly one reply, with its count, in order; and each verb does what docs/protocol.md says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes to requests (SPEC section 8), with no I/O. How the bytes were cut on their way makes no difference.
+"""Bytes to requests (docs/tcp.md), with no I/O. How the bytes were cut on their way makes no difference.
 
 `Lines` turns what arrives into lines and marks, `parse` a line into a request `(verb, data)`. Nothing here raises for
 what a client sends: a line that is no request becomes the verb MALFORMED, whose data tells the sentence to answer with,

@@ -1,4 +1,4 @@
-"""The verbs that only lines have: sticky parameters, and the answer to a line that is no request (SPEC section 8)."""
+"""The verbs that only lines have: sticky parameters, and the answer to a line that is no request (docs/tcp.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Actions over HTTP: a request becomes the call of an action, its reply the envelope of SPEC section 7."""
+"""Actions over HTTP: a request becomes the call of an action, its reply the envelope of docs/http.md."""
 
 from __future__ import annotations
 
