@@ -6,8 +6,9 @@ import asyncio
 import functools
 import inspect
 import json
+import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -110,11 +111,12 @@ class Subject:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def start(self) -> None:
+    async def start(self, passed: Sequence[socket.socket] = ()) -> None:
         words = Words("Hello!", "defaultRoom", "The server experienced an internal error", 100)
         await self.store.open(self.rooms.deliver)
         self.verbs = Verbs(self.rooms, self.actions, words, self.immediate, self.spawn)
         self.server = TcpServer(self.verbs, "127.0.0.1", 0, self.settings, codec.encode, codec.decode, self.tls)
+        self.server.passed = list(passed)
         await self.server.start()
         self.port = urlsplit(self.server.addresses[0]).port or 0
 

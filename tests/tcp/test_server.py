@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -347,6 +348,24 @@ async def test_a_drain(running: Subject) -> None:
     assert not running.server.links
     with pytest.raises(ConnectionRefusedError):
         await running.raw()
+
+
+@on_each_loop
+async def test_sockets_that_are_open_already(subject: Subject, tmp_path: Path) -> None:
+    """As systemd hands them over: of TCP or Unix, any number; the address of the file is not used then."""
+    tcp = socket.create_server(("127.0.0.1", 0))
+    unix = socket.socket(socket.AF_UNIX)
+    unix.bind(str(tmp_path / "socket"))
+    await subject.start([tcp, unix])
+    port = tcp.getsockname()[1]
+    assert subject.server.addresses == [f"tcp://127.0.0.1:{port}", f"tcp+unix:{tmp_path / 'socket'}"]
+    client = await subject.client()
+    reader, writer = await asyncio.open_unix_connection(str(tmp_path / "socket"))
+    subject.writers.append(writer)
+    other = Client(reader, writer)
+    assert (await other.read())["room"] == "defaultRoom"
+    assert (await other.ask("roomView"))["roomStatus"]["membersCount"] == 2
+    assert (await client.expect("user"))["message"] == "I have entered the room"
 
 
 @on_each_loop

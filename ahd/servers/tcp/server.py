@@ -71,11 +71,11 @@ class TcpServer:
         self.secure = tls is not None
         self.addresses: list[str] = []
         self.passed: list[socket.socket] = []
-        """A socket that systemd has opened already, instead of the address."""
+        """Sockets that systemd has opened already; with any of them the address is not used."""
         self.loop: asyncio.AbstractEventLoop
         self._where = host, port
         self._tls = tls
-        self._listener: asyncio.AbstractServer | None = None
+        self._listeners: list[asyncio.AbstractServer] = []
         self._unflushed: list[TcpLink] = []
         self._left: asyncio.Event | None = None
 
@@ -102,34 +102,35 @@ class TcpServer:
 
     async def start(self) -> None:
         """Listen on every address of the host; port 0 takes a free one. Raises OSError."""
-        if self.passed:
-            await self.start_on(self.passed[0])
-            return
-        host, port = self._where
-        await self._listen(host=host, port=port, reuse_address=True)
-
-    async def start_on(self, sock: socket.socket) -> None:
-        """Listen on a bound socket that somebody else has opened, instead."""
-        sock.setblocking(False)
-        await self._listen(sock=sock)
-
-    async def _listen(self, **where: Any) -> None:
         self.loop = asyncio.get_running_loop()
         self.verbs.table.update(parameters.table(lambda: self.settings.params, self.settings.max_line_length))
+        for sock in self.passed:
+            sock.setblocking(False)
+            await self._listen(sock=sock)
+        if not self.passed:
+            host, port = self._where
+            await self._listen(host=host, port=port, reuse_address=True)
+
+    async def _listen(self, **where: Any) -> None:
         if self._tls is not None:
             where["ssl_handshake_timeout"] = HANDSHAKE_TIMEOUT
-        self._listener = await self.loop.create_server(
-            lambda: TcpLink(self), ssl=self._tls, backlog=LISTEN_BACKLOG, **where
-        )
+        unix = "sock" in where and where["sock"].family == socket.AF_UNIX
+        create: Callable[..., Any] = self.loop.create_unix_server if unix else self.loop.create_server
+        listener = await create(lambda: TcpLink(self), ssl=self._tls, backlog=LISTEN_BACKLOG, **where)
+        self._listeners.append(listener)
         scheme = "tcp" if self._tls is None else "tls"
-        bound = [listening.getsockname()[:2] for listening in self._listener.sockets]
-        self.addresses = [f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}" for host, port in bound]
+        if unix:
+            self.addresses.append(f"{scheme}+unix:{where['sock'].getsockname()}")
+            return
+        for bound in listener.sockets:
+            host, port = bound.getsockname()[:2]
+            self.addresses.append(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
 
     def stop_accepting(self) -> None:
         """Let nobody in any more."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            listener.close()
 
     async def drain(self, seconds: float, patience: float) -> None:
         """Say goodbye to everybody within `seconds`, to those who are owed a reply within `patience` more."""
