@@ -9,6 +9,7 @@ import asyncio
 import importlib
 import inspect
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Callable, Coroutine, Mapping
@@ -237,8 +238,14 @@ class App:
         self.threads.close()
 
 
+BIND = re.compile(r"error while attempting to bind on address \('(.+?)', (\d+).*?\): (?:\[errno \d+\] )?(.+)", re.I)
+"""What the loop makes of an OSError when it cannot listen on an address."""
+
+
 def _why(error: OSError) -> str:
-    return error.strerror or str(error)
+    text = error.strerror or str(error)
+    bind = BIND.match(text)
+    return text if bind is None else f"{bind[1]}, port {bind[2]}: {bind[3]}"
 
 
 # -- assembly

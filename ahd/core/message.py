@@ -1,4 +1,4 @@
-"""Requests, replies and says as they stand on the wire; the only module that spells the wire's names (docs/protocol.md).
+"""Requests, replies and says as they stand on the wire; the only module with its names (docs/protocol.md).
 
 Every function returns a new JSON object. Times are integer milliseconds since the epoch.
 """

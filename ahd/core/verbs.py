@@ -93,10 +93,10 @@ VERBS: Mapping[str, Verb] = {
 
 ACTION = "action"
 TEXT_ACTION = "textAction"
-"""`action` from a transport on which parameters are text; no event of section 4."""
+"""`action` from a transport on which parameters are text; no event of docs/protocol.md."""
 FAREWELLS = frozenset({"quit", "exit", "close"})
 NAMES = frozenset({*VERBS, ACTION, *FAREWELLS})
-"""Every event of section 4 that a client may send."""
+"""Every event of docs/protocol.md that a client may send."""
 
 
 class Verbs:

@@ -1,4 +1,4 @@
-"""The browser client's answers: what docs/configuration.md says of its settings, and RFC 9110 of conditions and codings."""
+"""The browser client's answers: what its settings say (docs/configuration.md), and RFC 9110."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from ahd.core.message import JsonObject
 from ahd.core.verbs import ACTION, TEXT_ACTION
 
 Request = tuple[str, JsonObject]
-"""A verb of section 4, one of section 8's for parameters, TEXT_ACTION or MALFORMED, and its data."""
+"""A verb of docs/protocol.md, one of docs/tcp.md for parameters, TEXT_ACTION or MALFORMED, and its data."""
 
 MALFORMED = "malformed"
 """`{"error": sentence}`: a line that is no request."""
