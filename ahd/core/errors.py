@@ -1,7 +1,7 @@
 """Errors and disconnects as values: a code, the sentence a client reads, whose fault it is, whether to come back.
 
-The sentences are those of docs/protocol.md. A `Refused` is raised anywhere below `Verbs.receive` and becomes
-the `error` of exactly one reply; every other exception becomes the configured server error and is logged.
+The sentences are those of docs/protocol.md. A `Refused` is raised anywhere below `Verbs.receive` and
+becomes the `error` of exactly one reply; every other exception becomes the configured server error and is logged.
 """
 
 from __future__ import annotations
