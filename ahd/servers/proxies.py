@@ -59,7 +59,7 @@ class Trusted:
             return Client(peer if address is None else str(address), scheme)
         believed = address
         hops = 0
-        for entry in reversed(fields.get("X-Forwarded-For", "").split(",")):
+        for entry in reversed(fields.get("x-forwarded-for", "").split(",")):
             hop = _parse(entry.strip())
             if hop is None:
                 break  # nothing, "unknown" or garbage: whoever wrote it is the last that is known
@@ -68,7 +68,7 @@ class Trusted:
             if not self._trusts(hop):
                 break
         # One value is what the nearest proxy says; a list runs in step with the addresses.
-        schemes = [part.strip().lower() for part in fields.get("X-Forwarded-Proto", "").split(",")]
+        schemes = [part.strip().lower() for part in fields.get("x-forwarded-proto", "").split(",")]
         return Client(str(believed), _SCHEMES.get(schemes[-min(max(hops, 1), len(schemes))], scheme))
 
     def _trusts(self, address: _Address | str) -> bool:

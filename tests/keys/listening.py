@@ -247,7 +247,7 @@ HTTP_SERVER = [
     Proof(("httpServer", "trustedProxies"), ["127.0.0.0/8"], remote_address, "127.0.0.1", "203.0.113.9"),
 ]
 
-TOO_LONG = "Error: a line may have at most 64 bytes"
+TOO_LONG = "the line is longer than 64 bytes"
 
 TCP_SERVER = [
     Proof(("tcpServer", "enable"), True, servers, ["web"], ["socket", "web"]),
