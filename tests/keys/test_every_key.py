@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ AS_ALWAYS = {
 """Settings that switch on what is on without them (options of their names switch it off), or that are ignored."""
 
 
-def keys(part: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def keys(part: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The path of every key that holds a value; of an object with named keys: of these."""
     part = resolve(SCHEMA, part)
     if part.get("x-secret") or "properties" not in part:
