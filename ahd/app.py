@@ -243,6 +243,8 @@ BIND = re.compile(r"error while attempting to bind on address \('(.+?)', (\d+).*
 
 
 def _why(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "not PEM").replace("_", " ").lower()  # OpenSSL's own name, without where in its code
     text = error.strerror or str(error)
     bind = BIND.match(text)
     return text if bind is None else f"{bind[1]}, port {bind[2]}: {bind[3]}"

@@ -57,7 +57,7 @@ def once(name: str, *commands: list[str]) -> None:
 
 
 def install() -> None:
-    """The peers, from npm and PyPI, and the generator, with gcc; into .make/bench."""
+    """The peers, from npm and of Python, and the generator, with gcc; into .make/bench."""
     stamp = str((HERE / "sioload.c").stat().st_mtime_ns)
     source = str(HERE / "sioload.c")
     once(f"generator-{stamp}", ["gcc", "-O2", "-Wall", "-o", "sioload", source])
