@@ -16,6 +16,7 @@ from ahd.actions import kinds
 from ahd.actions.action import Action, Declaration, Input, Parameter
 from ahd.actions.context import Context
 from ahd.actions.kinds import Field, Kind, Undescribable
+from ahd.actions.rules import RULES, Rule, bounded
 from ahd.core import verbs
 
 RESERVED_ACTIONS = verbs.NAMES | {"paramAdd", "paramDelete", "paramView", "paramsView", "paramsDelete"}
@@ -213,7 +214,7 @@ def _annotated(kind: Kind, metadata: tuple[Any, ...]) -> Kind:
     extra = next((extra for extra in reversed(metadata) if isinstance(extra, Input)), None)
     if extra is None:
         return kind
-    rules: list[kinds.Rule] = []
+    rules: list[Rule] = []
     types_of_kind = _types(kind.schema)
     for value, keyword, wanted in (
         (extra.minimum, "minimum", {"integer", "number"}),
@@ -227,10 +228,10 @@ def _annotated(kind: Kind, metadata: tuple[Any, ...]) -> Kind:
         if not types_of_kind or not types_of_kind <= wanted:
             raise Undescribable(f"has Input({keyword}=…), which is for {' and '.join(sorted(wanted))} only")
         try:
-            rules.append(kinds.RULES[keyword](value, "array" in types_of_kind))
+            rules.append(RULES[keyword](value, "array" in types_of_kind))
         except re.error as error:
             raise Undescribable(f"has a pattern that is not a regular expression: {error}") from None
-    return kinds.bounded(kind, rules) if rules else kind
+    return bounded(kind, rules) if rules else kind
 
 
 def _types(schema: kinds.JsonSchema) -> set[str]:

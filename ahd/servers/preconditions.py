@@ -62,13 +62,18 @@ def precondition(headers: Mapping[str, str], etag: str, modified: float, safe: b
             return 412
     none_match = headers.get("if-none-match")
     if none_match is not None:
-        if none_match.strip() == "*" or etag in _TAG.findall(none_match):
+        if names(none_match, etag):
             return 304 if safe else 412
         return None
     since = http_time(headers.get("if-modified-since"))
     if since is not None and safe and modified <= since:
         return 304
     return None
+
+
+def names(header: str, etag: str) -> bool:
+    """Whether If-None-Match names a tag, by 13.1.2's weak comparison; `*` names whatever is there."""
+    return header.strip() == "*" or etag in _TAG.findall(header)
 
 
 def _has_strongly(header: str, etag: str) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from ahd.client import FOLDER
 from ahd.client.fetch import VERSION
 from ahd.config.legacy import BrowserClientPlan
+from ahd.servers.preconditions import accepts_gzip, names
 
 _SCRIPT = "text/javascript; charset=utf-8"
 _JSON = "application/json"
@@ -99,7 +100,7 @@ class BrowserClient:
         if source is None:
             return _finish(404, {"Content-Type": _TEXT}, self._unknown(name), method)
         request = {key.lower(): value for key, value in headers.items()}
-        zipped = self._plan.gzip and _accepts_gzip(request.get("accept-encoding", ""))
+        zipped = self._plan.gzip and accepts_gzip(request.get("accept-encoding", ""))
         try:
             body = self._body(name, source, zipped)
         except OSError:
@@ -111,7 +112,7 @@ class BrowserClient:
             answer["Vary"] = "Accept-Encoding"
         if self._plan.etag:
             answer["ETag"] = body.etag
-            if _matches(request.get("if-none-match"), body.etag):
+            if names(request.get("if-none-match", ""), body.etag):
                 return 304, answer, b""
         answer["Content-Type"] = source.content_type
         answer["X-Content-Type-Options"] = "nosniff"
@@ -159,30 +160,3 @@ def _join(parts: list[bytes]) -> bytes:
     comment = found.group().strip() + b"\n" if found else b""
     first = parts[0][: found.start()] if found else parts[0]
     return b"\n".join([first, *(part.strip() for part in parts[1:]), comment])
-
-
-def _accepts_gzip(header: str) -> bool:
-    """RFC 9110, 12.5.3: `gzip` (or x-gzip) by name, else `*`, with a quality above 0."""
-    qualities: dict[str, float] = {}
-    for item in header.split(","):
-        coding, *parameters = (part.strip().lower() for part in item.split(";"))
-        if coding:
-            qualities["gzip" if coding == "x-gzip" else coding] = _quality(parameters)
-    return qualities.get("gzip", qualities.get("*", 0.0)) > 0
-
-
-def _quality(parameters: list[str]) -> float:
-    for parameter in parameters:
-        key, _, value = parameter.partition("=")
-        if key.strip() == "q":
-            return float(value) if re.fullmatch(r"\s*(?:0(?:\.\d*)?|1(?:\.0*)?)\s*", value) else 0.0
-    return 1.0
-
-
-def _matches(header: str | None, etag: str) -> bool:
-    """RFC 9110, 13.1.2: a weak comparison with every tag of the list; `*` matches whatever is there."""
-    if header is None:
-        return False
-    if header.strip() == "*":
-        return True
-    return etag in re.findall(r'(?:W/)?("[^"]*")', header)
