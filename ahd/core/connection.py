@@ -46,6 +46,7 @@ class Connection:
         "pending",
         "remote_address",
         "room",
+        "saying",
         "sticky",
         "total_actions",
     )
@@ -65,6 +66,8 @@ class Connection:
         self.claims: Mapping[str, Any] = NO_CLAIMS
         self.count = 0
         self.pending = 0
+        self.saying = 0
+        """Says that are on their way to the store."""
         self.total_actions = 0
         self.busy = False
         """A verb of this connection waits for the store; those that arrive meanwhile stand in `backlog`."""

@@ -2,8 +2,8 @@
 
 A verb is counted when it arrives; its reply carries that count whatever order replies finish in. The verbs of one
 connection are worked through in order: while one waits for the store, those after it stand in the connection's
-backlog. Actions only start in order; they may overlap. With a store whose methods never suspend, everything here runs
-without a task and without a suspension.
+backlog. Actions only start in order; they may overlap, and so may says that follow each other. With a store whose
+methods never suspend, everything here runs without a task and without a suspension.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ VERBS: Mapping[str, Verb] = {
 """The verbs that answer from the server itself; `action` is the application's."""
 
 ACTION = "action"
+SAY = "say"
 TEXT_ACTION = "textAction"
 """`action` from a transport on which parameters are text; no event of docs/protocol.md."""
 FAREWELLS = frozenset({"quit", "exit", "close"})
@@ -126,7 +127,7 @@ class Verbs:
         connection.gone = True
         self.rooms.hush(connection)
         connection.backlog = None
-        if not connection.busy:
+        if not connection.busy and not connection.saying:
             self._advance(connection, self.rooms.leave(connection))
 
     def receive(self, connection: Connection, verb: str, data: Any, answer: Answer) -> None:
@@ -140,7 +141,7 @@ class Verbs:
             connection.link.close(errors.CLIENT_QUIT)
             return
         connection.count = count = connection.count + 1
-        if connection.busy:
+        if connection.busy or connection.backlog or (connection.saying and verb != SAY):
             self._postpone(connection, verb, data, count, answer)
         else:
             self._take(connection, verb, data, count, answer)
@@ -162,6 +163,14 @@ class Verbs:
             return
         if verb == ACTION:
             self._actions.start(connection, data, reply)
+        elif verb == SAY and not self._immediate:
+            if connection.saying >= self.words.backlog:
+                reply(failed(errors.TOO_MANY_PENDING))
+                return
+            # Says do not wait for each other: the bus keeps the order in which it is given them, and those that wait
+            # together travel together.
+            connection.saying += 1
+            self._spawn(self._said(connection, data, reply))
         elif verb == TEXT_ACTION:
             self._actions.start(connection, connection.called(data), reply, text=True)
         else:
@@ -186,6 +195,14 @@ class Verbs:
 
     def _server_error(self) -> JsonObject:
         return failed(f"Error: {self.words.server_error_message}")
+
+    async def _said(self, connection: Connection, data: JsonObject, reply: Answer) -> None:
+        try:
+            await self._answered(connection, SAY, data, reply)
+        finally:
+            connection.saying -= 1
+            if not connection.saying and not connection.busy:
+                self._next(connection)
 
     async def _open(self, connection: Connection) -> None:
         words = self.words
@@ -220,7 +237,7 @@ class Verbs:
             self._advance_leave(connection)
             return
         backlog = connection.backlog
-        while backlog and not connection.busy:
+        while backlog and not connection.busy and (not connection.saying or backlog[0][0] == SAY):
             verb, data, count, answer = backlog.popleft()
             self._take(connection, verb, data, count, answer)
         if not backlog:

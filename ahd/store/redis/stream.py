@@ -101,6 +101,7 @@ class Session:
             self._fail()
             try:
                 await self._connection.disconnect(nowait=True)
+                await asyncio.sleep(0)  # the transport closes in the loop's next turn
             except (exceptions.RedisError, OSError):
                 pass
 
