@@ -141,7 +141,7 @@ class Verbs:
             connection.link.close(errors.CLIENT_QUIT)
             return
         connection.count = count = connection.count + 1
-        if connection.busy or connection.backlog or (connection.saying and verb != SAY):
+        if connection.busy or connection.backlog or not self._may_overlap(connection, verb):
             self._postpone(connection, verb, data, count, answer)
         else:
             self._take(connection, verb, data, count, answer)
@@ -164,9 +164,6 @@ class Verbs:
         if verb == ACTION:
             self._actions.start(connection, data, reply)
         elif verb == SAY and not self._immediate:
-            if connection.saying >= self.words.backlog:
-                reply(failed(errors.TOO_MANY_PENDING))
-                return
             # Says do not wait for each other: the bus keeps the order in which it is given them, and those that wait
             # together travel together.
             connection.saying += 1
@@ -201,8 +198,13 @@ class Verbs:
             await self._answered(connection, SAY, data, reply)
         finally:
             connection.saying -= 1
-            if not connection.saying and not connection.busy:
+            if not connection.busy and (connection.backlog or not connection.saying):
                 self._next(connection)
+
+    def _may_overlap(self, connection: Connection, verb: str) -> bool:
+        """Whether a verb need not wait for the says that are on their way."""
+        saying = connection.saying
+        return not saying or (verb == SAY and saying < self.words.backlog)
 
     async def _open(self, connection: Connection) -> None:
         words = self.words
@@ -237,7 +239,7 @@ class Verbs:
             self._advance_leave(connection)
             return
         backlog = connection.backlog
-        while backlog and not connection.busy and (not connection.saying or backlog[0][0] == SAY):
+        while backlog and not connection.busy and self._may_overlap(connection, backlog[0][0]):
             verb, data, count, answer = backlog.popleft()
             self._take(connection, verb, data, count, answer)
         if not backlog:
