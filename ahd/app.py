@@ -1,6 +1,6 @@
 """assemble(config) -> App: the only module that knows all the others. Constructors remember, `start` acts.
 
-config -> store -> rooms -> actions -> verbs -> Socket.IO, web -> front -> listeners; TCP
+config -> store -> rooms -> actions -> verbs -> Socket.IO, web -> front -> listeners; TCP; the monitor
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import socket
 import ssl
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ahd import __version__
 from ahd.actions import registry
@@ -31,7 +31,8 @@ from ahd.core.rooms import RoomLimits, Rooms
 from ahd.core.verbs import Verbs, Words
 from ahd.describe import openapi
 from ahd.log import set_level
-from ahd.requestlog import request_log, web_log
+from ahd.monitor.sources import SendFigures, Sources
+from ahd.requestlog import both, request_log, web_log
 from ahd.servers.direct import Direct
 from ahd.servers.front import Front
 from ahd.servers.listener import Listener
@@ -48,6 +49,10 @@ from ahd.servers.web.application import Application, application, http_server
 from ahd.servers.web.resource import resource_service
 from ahd.servers.web.server import Web
 from ahd.servers.web.site import Mount, Site
+
+if TYPE_CHECKING:
+    from ahd.monitor.server import Monitor
+    from ahd.servers.tcp.server import TcpServer
 
 logger = logging.getLogger("ahd")
 
@@ -99,7 +104,11 @@ class App:
         self.source = source
         self.store = store
         self.started_at = now_ms()
+        self.up = False
+        """Whether all servers have started."""
         self.draining = False
+        self.last_reload = self.started_at / 1000, True
+        """When, in epoch seconds, and whether it was taken up; the start is the first."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self.rooms = Rooms(store, encode, _room_limits(config))
         self.actions = registry.load(config.actions.modules, config.actions.builtin, source)
@@ -119,7 +128,10 @@ class App:
         self.site: Site | None = None
         self.tornado: Application | None = None
         self.web: Web | None = None
+        self.tcp: TcpServer | None = None
+        self.monitor: Monitor | None = None
         self.servers: list[Server] = []
+        """In the order of their start, the reverse of that of their end."""
         self._started: list[Server] = []
         self.lost: Callable[[str], None] | None = None
         """Told why, when the store is away and the process is to end for it (`redis.outage: exit`)."""
@@ -179,9 +191,10 @@ class App:
         self.store.nodes.introduce(fingerprint(config), self.figures)
 
     def observe_requests(self) -> None:
-        """Write a line for every request, or none, as `log` says."""
+        """Write a line for every request, or none, as `log` says; count it, or not, as `monitor` says."""
         log = self.config.log
-        self.verbs.observe = request_log(frozenset(log.filtered_params)) if log.log_requests else None
+        written = request_log(frozenset(log.filtered_params)) if log.log_requests else None
+        self.verbs.observe = both(None if self.monitor is None else self.monitor.requests.observe, written)
         if self.web is not None:
             self.web.actions.observe = self.verbs.observe
         if self.site is not None:
@@ -205,6 +218,7 @@ class App:
             for address in server.addresses:
                 extra = {"event": "listening", "server": server.name, "address": address}
                 logger.info("%s listens on %s", server.name, address, extra=extra)
+        self.up = True
 
     async def drain(self) -> None:
         """Send the clients elsewhere, as `shutdown` says: no new connections, goodbyes, actions to their end."""
@@ -262,6 +276,11 @@ def assemble(config: Config, source: str | Path = "ahd.yaml") -> App:
         app.servers.append(_web(app))
     if config.tcp_server.enable:
         app.servers.append(_tcp(app))
+    if config.monitor.enable:
+        from ahd.monitor.server import Monitor
+
+        app.monitor = Monitor(config.monitor, _sources(app), app.actions.by_name)
+        app.servers.insert(0, app.monitor)
     app.observe_requests()
     _plugins(app)
     return app
@@ -341,7 +360,40 @@ def _tcp(app: App) -> Server:
         params=app.runner.default_params,
     )
     tls = _tls(section.secure, section.cert_file, section.key_file, app.source)
-    return TcpServer(app.verbs, section.bind_ip, section.port, settings, encode, decode, tls)
+    app.tcp = TcpServer(app.verbs, section.bind_ip, section.port, settings, encode, decode, tls)
+    return app.tcp
+
+
+def _sources(app: App) -> Sources:
+    """What the monitor tells about."""
+
+    def connections() -> dict[tuple[str, str], int]:
+        found = {}
+        if app.sio is not None:
+            sessions = app.sio.engine.sockets.values()
+            websockets = sum(session.ws is not None for session in sessions)
+            found["webSocket", "websocket"] = websockets
+            found["webSocket", "polling"] = len(sessions) - websockets
+        if app.tcp is not None:
+            found["socket", "tls" if app.tcp.secure else "tcp"] = len(app.tcp.links)
+        if app.web is not None:
+            found["web", "http"] = sum(client.kind == "web" for client in app.rooms.here().values())
+        return found
+
+    def sending() -> dict[str, SendFigures]:
+        senders = {"webSocket": None if app.sio is None else app.sio.engine, "socket": app.tcp}
+        return {kind: SendFigures(one.slow_consumers, one.dropped) for kind, one in senders.items() if one is not None}
+
+    return Sources(
+        rooms=app.rooms,
+        store=app.store,
+        phase=lambda: "draining" if app.draining else "" if app.up else "starting",
+        connections=connections,
+        sending=sending,
+        pending_actions=lambda: app.runner.running,
+        fingerprint=lambda: fingerprint(app.config),
+        last_reload=lambda: app.last_reload,
+    )
 
 
 def _no_websockets(request: Any) -> None:

@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import signal
+import time
 from pathlib import Path
 
 from ahd import __version__
@@ -20,6 +21,8 @@ from ahd.systemd import Notifier, passed_sockets
 logger = logging.getLogger("ahd")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+OWN_SOCKETS = frozenset({"socket", "monitor"})
+"""Names of passed sockets that are not the web server's."""
 
 
 def run(config: Config, source: Path) -> int:
@@ -90,13 +93,14 @@ def _status(app: App) -> str:
 
 
 def _pass_sockets(app: App) -> None:
-    """Hand sockets that systemd has opened to the servers: those named `socket` to TCP, all others to the web."""
+    """Hand sockets that systemd has opened to the servers: those named `socket` to TCP, `monitor` to the monitor, all
+    others to the web."""
     passed = passed_sockets(os.environ)
     for server in app.servers:
         if server.name == "web":
-            server.passed = [sock for name, socks in passed.items() if name != "socket" for sock in socks]
+            server.passed = [sock for name, socks in passed.items() if name not in OWN_SOCKETS for sock in socks]
         else:
-            server.passed = passed.get("socket", [])
+            server.passed = passed.get(server.name, [])
 
 
 def reload(app: App, notifier: Notifier) -> None:
@@ -110,6 +114,7 @@ def reload(app: App, notifier: Notifier) -> None:
         refused = [f"a certificate cannot be used: {error.strerror or error}"]
     for reason in refused:
         logger.error("not reloaded: %s", reason, extra={"event": "reloadRefused", "reason": reason})
+    app.last_reload = time.time(), not refused
     notifier.ready(_status(app))
 
 

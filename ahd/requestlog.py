@@ -37,6 +37,18 @@ def request_log(filtered: frozenset[str]) -> Callable[..., None]:
     return observe
 
 
+def both(first: Callable[..., None] | None, second: Callable[..., None] | None) -> Callable[..., None] | None:
+    """One observer for two that may be None."""
+    if first is None or second is None:
+        return second if first is None else first
+
+    def observe(connection: Any, verb: str, data: Any, reply: dict[str, Any], seconds: float) -> None:
+        first(connection, verb, data, reply, seconds)
+        second(connection, verb, data, reply, seconds)
+
+    return observe
+
+
 def web_log(request: Any, response: Any, seconds: float) -> None:
     """An observer of the web server that logs one line a request."""
     if requests.isEnabledFor(logging.INFO):

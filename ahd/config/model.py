@@ -162,6 +162,13 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Monitor:
+    enable: bool
+    bind_ip: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown:
     delay: float
     drain: float
@@ -182,6 +189,7 @@ class Config:
     chat: Chat
     limits: Limits
     log: Log
+    monitor: Monitor
     shutdown: Shutdown
     socket_io: SocketIOPlan
     notes: tuple[Note, ...]
@@ -198,6 +206,7 @@ SECTIONS: Mapping[str, type] = {
     "chat": Chat,
     "limits": Limits,
     "log": Log,
+    "monitor": Monitor,
     "shutdown": Shutdown,
 }
 """The class of each section of the file. Its field in Config is the section's name in snake_case."""

@@ -1,0 +1,1 @@
+"""What an operator asks: whether it lives, whether it is ready, and its metrics."""

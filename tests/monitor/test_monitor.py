@@ -1,0 +1,240 @@
+"""The monitor of a real daemon: what it answers before, while and until the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
+from prometheus_client.parser import text_string_to_metric_families as text_metrics
+
+from ahd.app import assemble
+from ahd.config import loads
+from ahd.config.fingerprint import fingerprint
+from tests.conftest import StartDaemon
+from tests.harness.daemon import ROOT, Daemon
+from tests.harness.raw import Polling, WebSocket, request
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import accepts, eventually, free_port
+
+ON: dict[str, Any] = {"monitor": {"enable": True}}
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def samples(daemon: Daemon) -> Samples:
+    answer = request(daemon.monitor_url + "/metrics")
+    assert answer.status == 200
+    families = text_metrics(answer.body.decode())
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families for sample in family.samples
+    }  # fmt: skip
+
+
+def value(found: Samples, name: str, **labels: str) -> float:
+    return found[name, tuple(sorted(labels.items()))]
+
+
+def ready(daemon: Daemon) -> tuple[int, list[str]]:
+    answer = request(daemon.monitor_url + "/readyz")
+    body = json.loads(answer.body)
+    assert body["ready"] is (answer.status == 200)
+    return answer.status, [reason["reason"] for reason in body["reasons"]]
+
+
+def test_it_is_off_until_it_is_enabled(start_daemon: StartDaemon) -> None:
+    port = free_port()
+    daemon = start_daemon({"monitor": {"port": port}})
+    assert not accepts(port)
+    assert not [line for line in daemon.events("listening") if line["server"] == "monitor"]
+
+
+def test_the_verbs_are_not_observed_without_it() -> None:
+    assert assemble(loads("log: {logRequests: false}", {})).verbs.observe is None
+
+
+def test_alive_and_ready(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon(ON)
+    answer = request(daemon.monitor_url + "/livez")
+    assert (answer.status, answer.body) == (200, b"ok\n")
+    assert ready(daemon) == (200, [])
+    head = request(daemon.monitor_url + "/metrics?x=1", "HEAD")
+    assert (head.status, head.body) == (200, b"")
+    assert int(head.headers["Content-Length"]) > 1000
+    # It is nowhere else, and nothing else is here.
+    assert request(daemon.url + "/metrics").status == 404
+    assert request(daemon.monitor_url + "/").status == 404
+    posted = request(daemon.monitor_url + "/livez", "POST", "x")
+    assert (posted.status, posted.headers["Allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [(b"nonsense\r\n\r\n", b" 400 "), (b"GET /livez HTTP/1.1\r\nX: " + b"x" * 20000, b" 413 ")],
+)
+def test_bad_requests(start_daemon: StartDaemon, sent: bytes, status: bytes) -> None:
+    daemon = start_daemon(ON)
+    host, port = daemon.monitor_url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        client.sendall(sent)
+        assert status in client.recv(4096)
+    assert request(daemon.monitor_url + "/livez").status == 200
+
+
+def test_it_counts_what_clients_do(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon({**ON, "tcpServer": {"enable": True}})
+    before = samples(daemon)
+    with WebSocket(daemon.url) as client, socket.create_connection(("127.0.0.1", daemon.tcp_port), 10) as tcp:
+        client.connect()
+        client.until('42["welcome"')
+        polling = Polling(daemon.url)
+        polling.connect()
+        lines = tcp.makefile("rb")
+        assert b"welcome" in lines.readline()
+        for packet in ('["action",{"action":"randomNumber"}]', '["action",{"action":"made-up-1"}]',
+                       '["action",{"action":"made-up-2"}]', '["action",{"action":["x"]}]', '["action",5]',
+                       '["say",{"message":"hello"}]', '["roomChange",{}]'):  # fmt: skip
+            client.send(f"42{packet}")
+            client.until('42["response"')
+        tcp.sendall(b"randomNumber\r\n")
+        while b"randomNumber" not in lines.readline():
+            pass
+        assert request(daemon.url + "/api/randomNumber").status == 200
+        found = samples(daemon)
+        assert value(found, "ahd_connections", server="webSocket", transport="websocket") == 1
+        assert value(found, "ahd_connections", server="webSocket", transport="polling") == 1
+        assert value(found, "ahd_connections", server="socket", transport="tcp") == 1
+        assert value(found, "ahd_rooms") == 1
+    assert value(found, "ahd_actions_total", action="randomNumber", outcome="ok") == 3
+    assert value(found, "ahd_actions_total", action="(unknown)", outcome="unknown_action") == 3
+    assert value(found, "ahd_actions_total", action="(unknown)", outcome="bad_input") == 1
+    assert "made-up" not in str(found)
+    for server in ("socket", "web"):
+        assert value(found, "ahd_verbs_total", server=server, verb="action", outcome="ok") == 1
+    assert value(found, "ahd_verbs_total", server="webSocket", verb="say", outcome="ok") == 1
+    assert value(found, "ahd_verbs_total", server="webSocket", verb="roomChange", outcome="bad_input") == 1
+    assert value(found, "ahd_action_duration_seconds_count", action="randomNumber") == 3
+    assert value(found, "ahd_verb_duration_seconds_count", verb="action") == 7
+    assert value(found, "ahd_verb_duration_seconds_bucket", verb="say", le="+Inf") == 1
+    assert value(found, "ahd_says_total") - value(before, "ahd_says_total") >= 2
+    assert value(found, "ahd_deliveries_total") > value(before, "ahd_deliveries_total")
+    assert value(found, "ahd_slow_consumers_total", server="webSocket") == 0
+    assert value(found, "ahd_says_dropped_total", server="socket") == 0
+    assert value(found, "ahd_cache_evictions_total") == 0
+    assert value(found, "ahd_store_up") == 1
+    assert value(found, "process_resident_memory_bytes") > 1e6
+    eventually(lambda: value(samples(daemon), "ahd_event_loop_lag_seconds_count") >= 2)
+
+
+def test_open_metrics_for_who_asks_for_it(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon(ON)
+    accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    answer = request(daemon.monitor_url + "/metrics", headers=accept)
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert "ahd_says" in [family.name for family in open_metrics(answer.body.decode())]
+
+
+def test_evictions_are_counted(start_daemon: StartDaemon, tmp_path: Path) -> None:
+    acts = tmp_path / "acts"
+    acts.mkdir()
+    (acts / "fill.py").write_text(
+        "from ahd import Context, action\n\n@action(description='x')\nasync def fill(context: Context) -> dict:\n"
+        "    for i in range(3):\n        await context.cache.save(str(i), i)\n    return {}\n"
+    )
+    daemon = start_daemon({**ON, "limits": {"cacheEntries": 1}, "actions": {"modules": [str(acts)]}})
+    assert request(daemon.url + "/api/fill").status == 200
+    assert value(samples(daemon), "ahd_cache_evictions_total") == 2
+
+
+def test_reloads_are_told(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon(ON)
+    before = samples(daemon)
+    assert value(before, "ahd_config_last_reload_successful") == 1
+    assert value(before, "ahd_config_info", fingerprint=fingerprint(loads(daemon.config_file.read_text(), {}))) == 1
+    daemon.write_config({**ON, "chat": {"announce": False}})
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_for_event("reloaded")
+    found = samples(daemon)
+    moment = "ahd_config_last_reload_timestamp_seconds"
+    assert value(before, moment) < value(found, moment) <= time.time()
+    assert value(found, "ahd_config_info", fingerprint=fingerprint(loads(daemon.config_file.read_text(), {}))) == 1
+    daemon.write_config({**ON, "chat": {"announce": "what"}})
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_for_event("reloadRefused")
+    assert value(samples(daemon), "ahd_config_last_reload_successful") == 0
+
+
+def test_it_answers_while_the_others_drain(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon({**ON, "shutdown": {"delay": 1, "drain": 1, "timeout": 10}})
+    daemon.signal(signal.SIGTERM)
+    daemon.wait_for_event("draining")
+    assert eventually(lambda: ready(daemon)[1]) == ["draining"]
+    assert request(daemon.monitor_url + "/livez").status == 200
+    assert daemon.wait() == 0
+
+
+def test_a_blocked_loop_is_told(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon(ON)
+    daemon.signal(signal.SIGSTOP)
+    time.sleep(1.3)  # the length of the block itself
+    daemon.signal(signal.SIGCONT)
+    assert ready(daemon) == (503, ["loopBlocked"])
+    eventually(lambda: ready(daemon) == (200, []))
+    assert value(samples(daemon), "ahd_event_loop_lag_seconds_sum") >= 1
+
+
+def test_a_store_that_is_away_is_told(start_daemon: StartDaemon, redis_server: RedisServer) -> None:
+    daemon = start_daemon({**ON, "redis": {"enable": True, "url": redis_server.url}})
+    assert ready(daemon) == (200, [])
+    redis_server.stop()
+    eventually(lambda: ready(daemon) == (503, ["storeAway"]))
+    assert value(samples(daemon), "ahd_store_up") == 0
+    assert request(daemon.monitor_url + "/livez").status == 200
+    redis_server.start()
+    eventually(lambda: ready(daemon) == (200, []))
+
+
+def test_an_address_in_use_is_one_line(start_daemon: StartDaemon) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        daemon = start_daemon({"monitor": {"enable": True, "port": other.getsockname()[1]}}, wait=False)
+        assert daemon.wait() == 1
+        assert "the monitor server cannot listen" in daemon.events("startFailed")[0]["message"]
+
+
+def test_it_is_not_ready_before_everybody_listens(tmp_path: Path) -> None:
+    async def look() -> tuple[list[Any], list[Any]]:
+        app = assemble(loads("{httpServer: {port: 0}, monitor: {enable: true, port: 0}}", {}), tmp_path / "ahd.yaml")
+        assert app.monitor is not None
+        assert [server.name for server in app.servers] == ["monitor", "web"]
+        before = app.monitor.reasons()
+        await app.start()
+        after = app.monitor.reasons()
+        await app.close()
+        return before, after
+
+    before, after = asyncio.run(look())
+    assert [reason["reason"] for reason in before] == ["starting"]
+    assert after == []
+
+
+def test_the_dashboard_has_no_name_that_there_is_not(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon({**ON, "tcpServer": {"enable": True}})
+    assert request(daemon.url + "/api/randomNumber").status == 200
+    names = {name for name, _ in samples(daemon)}
+    dashboard = json.loads((ROOT / "etc" / "grafana.json").read_text())
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    expressions += [item["query"] for item in dashboard["templating"]["list"]]
+    used = set(re.findall(r"\b(?:ahd|process)_\w+", " ".join(expressions)))
+    assert len(used) > 15
+    assert used - names == set()
+    documented = set(re.findall(r"`(ahd_\w+)", (ROOT / "docs" / "operations.md").read_text()))
+    bare = {re.sub(r"_(bucket|sum|count|created)$", "", name) for name in names if name.startswith("ahd_")}
+    assert bare == documented
