@@ -14,7 +14,7 @@ import yaml
 
 from ahd.config.schema import load_schema, resolve
 from tests.harness.daemon import ROOT
-from tests.keys import listening, sockets, web
+from tests.keys import listening, monitor, sockets, web
 
 SCHEMA = load_schema()
 PROOFS = [
@@ -25,6 +25,7 @@ PROOFS = [
     *web.BOUNDS,
     *web.LOG,
     *web.SHUTDOWN,
+    *monitor.PROOFS,
 ]
 
 NOT_YET = {"redis"}
