@@ -193,7 +193,7 @@ class App:
     def observe_requests(self) -> None:
         """Write a line for every request, or none, as `log` says; count it, or not, as `monitor` says."""
         log = self.config.log
-        written = request_log(frozenset(log.filtered_params)) if log.log_requests else None
+        written = request_log(log.filtered_params) if log.log_requests else None
         self.verbs.observe = both(None if self.monitor is None else self.monitor.requests.observe, written)
         if self.web is not None:
             self.web.actions.observe = self.verbs.observe

@@ -93,8 +93,11 @@ def set_socket_io_level(level: int, enabled: bool) -> None:
 
 
 def masked(params: Mapping[str, Any], filtered: Collection[str]) -> dict[str, Any]:
-    """Parameters as a log may show them: those with a filtered name are masked, at any depth."""
+    """Parameters as a log may show them: those with a filtered name are masked, at any depth.
+
+    `filtered` are in lower case; names count in any case of letters.
+    """
     return {
-        name: FILTERED if name in filtered else masked(value, filtered) if isinstance(value, dict) else value
+        name: FILTERED if name.lower() in filtered else masked(value, filtered) if isinstance(value, dict) else value
         for name, value in params.items()
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ahd.log import masked
@@ -11,8 +11,9 @@ from ahd.log import masked
 requests = logging.getLogger("ahd.requests")
 
 
-def request_log(filtered: frozenset[str]) -> Callable[..., None]:
+def request_log(filtered_params: Iterable[str]) -> Callable[..., None]:
     """An observer of verbs that logs one line a request, parameters masked."""
+    filtered = frozenset(name.lower() for name in filtered_params)
 
     def observe(connection: Any, verb: str, data: Any, reply: dict[str, Any], seconds: float) -> None:
         if not requests.isEnabledFor(logging.INFO):

@@ -367,7 +367,7 @@ LOG = [
     ),
     Proof(("log", "format"), "text", first_line_is_json, True, False, fresh=True, quiet=True),
     Proof(("log", "logRequests"), False, request_lines, (["action"], True), ([], False), fresh=True),
-    Proof(("log", "filteredParams"), ["sum"], logged_params, ("3", "[FILTERED]"), ("[FILTERED]", "4"), fresh=True),
+    Proof(("log", "filteredParams"), ["SUM"], logged_params, ("3", "[FILTERED]"), ("[FILTERED]", "4"), fresh=True),
 ]
 
 
