@@ -156,13 +156,13 @@ class NodeSocket:
         """Break the connection below Socket.IO."""
         self.process.command(self.name, "drop")
 
-    def wait_connected(self, deadline: float = DEADLINE) -> None:
-        """Until it is up; a refusal fails at once, with its reason."""
+    def wait_connected(self, deadline: float = DEADLINE, refused: bool = False) -> None:
+        """Until it is up; a refusal fails at once, with its reason, unless it may be `refused` before it comes back."""
 
         def found() -> tuple[str, list[Any]] | None:
             self.process.sort()
             for index, (name, args, _) in enumerate(self.heard):
-                if name in {"connect", "connect_error"}:
+                if name == "connect" or (name == "connect_error" and not refused):
                     del self.heard[index]
                     return name, args
             return None

@@ -159,7 +159,7 @@ def test_reloads_are_told(start_daemon: StartDaemon) -> None:
     before = samples(daemon)
     assert value(before, "ahd_config_last_reload_successful") == 1
     assert value(before, "ahd_config_info", fingerprint=fingerprint(loads(daemon.config_file.read_text(), {}))) == 1
-    daemon.write_config({**ON, "chat": {"announce": False}})
+    daemon.write_config({**ON, "general": {"welcomeMessage": "new"}})
     daemon.signal(signal.SIGHUP)
     daemon.wait_for_event("reloaded")
     found = samples(daemon)
