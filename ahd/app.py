@@ -156,14 +156,7 @@ class App:
         kinds: dict[str, int] = {}
         for connection in self.rooms.here().values():
             kinds[connection.kind] = kinds.get(connection.kind, 0) + 1
-        return {
-            "version": __version__,
-            "connections": kinds,
-            "rooms": self.rooms.count(),
-            "says": self.rooms.says,
-            "deliveries": self.rooms.deliveries,
-            "pendingActions": self.runner.running,
-        }
+        return {"version": __version__, **self.figures(), "connections": kinds, "rooms": self.rooms.count()}
 
     def describe(self) -> bytes:
         """The OpenAPI document of the actions, as JSON."""

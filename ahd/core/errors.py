@@ -72,11 +72,6 @@ def bad_parameter(name: str, reason: str) -> Refused:
     return Refused(f"Error: {name} {reason}")
 
 
-def too_many_pending() -> Refused:
-    """The connection has as many requests under way as it may."""
-    return Refused(TOO_MANY_PENDING, Code.TOO_MANY)
-
-
 @dataclass(frozen=True, slots=True)
 class Disconnect:
     """Why a connection is closed by the server.
