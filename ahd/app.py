@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import inspect
 import logging
 import re
 import socket
@@ -16,7 +15,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ahd import __version__
+from ahd import __version__, plugins
 from ahd.actions import registry
 from ahd.actions.context import ActionRooms, Services
 from ahd.actions.runner import Runner, Settings
@@ -31,7 +30,6 @@ from ahd.core.rooms import RoomLimits, Rooms
 from ahd.core.verbs import Verbs, Words
 from ahd.describe import openapi
 from ahd.log import set_level
-from ahd.monitor.sources import SendFigures, Sources
 from ahd.requestlog import both, request_log, web_log
 from ahd.servers.direct import Direct
 from ahd.servers.front import Front
@@ -271,11 +269,12 @@ def assemble(config: Config, source: str | Path = "ahd.yaml") -> App:
         app.servers.append(_tcp(app))
     if config.monitor.enable:
         from ahd.monitor.server import Monitor
+        from ahd.monitor.sources import Sources
 
-        app.monitor = Monitor(config.monitor, _sources(app), app.actions.by_name)
+        app.monitor = Monitor(config.monitor, Sources(app), app.actions.by_name)
         app.servers.insert(0, app.monitor)
     app.observe_requests()
-    _plugins(app)
+    plugins.call(config.general.plugins, app, source)
     return app
 
 
@@ -357,38 +356,6 @@ def _tcp(app: App) -> Server:
     return app.tcp
 
 
-def _sources(app: App) -> Sources:
-    """What the monitor tells about."""
-
-    def connections() -> dict[tuple[str, str], int]:
-        found = {}
-        if app.sio is not None:
-            sessions = app.sio.engine.sockets.values()
-            websockets = sum(session.ws is not None for session in sessions)
-            found["webSocket", "websocket"] = websockets
-            found["webSocket", "polling"] = len(sessions) - websockets
-        if app.tcp is not None:
-            found["socket", "tls" if app.tcp.secure else "tcp"] = len(app.tcp.links)
-        if app.web is not None:
-            found["web", "http"] = sum(client.kind == "web" for client in app.rooms.here().values())
-        return found
-
-    def sending() -> dict[str, SendFigures]:
-        senders = {"webSocket": None if app.sio is None else app.sio.engine, "socket": app.tcp}
-        return {kind: SendFigures(one.slow_consumers, one.dropped) for kind, one in senders.items() if one is not None}
-
-    return Sources(
-        rooms=app.rooms,
-        store=app.store,
-        phase=lambda: "draining" if app.draining else "" if app.up else "starting",
-        connections=connections,
-        sending=sending,
-        pending_actions=lambda: app.runner.running,
-        fingerprint=lambda: fingerprint(app.config),
-        last_reload=lambda: app.last_reload,
-    )
-
-
 def _no_websockets(request: Any) -> None:
     """Without Socket.IO no request for a WebSocket is ours."""
 
@@ -409,23 +376,3 @@ def _tls(secure: bool, cert_file: Path | None, key_file: Path | None, source: Pa
     except OSError as error:
         reason = f"is no certificate that goes with {key_file}: {_why(error)}"
         raise ConfigError([Mistake(Place(str(source)), str(cert_file), reason)]) from None
-
-
-def _plugins(app: App) -> None:
-    """Call each of `general.plugins` with the App; all that cannot be called are told at once."""
-    mistakes: list[Mistake] = []
-    for name in app.config.general.plugins:
-        module, _, function = name.partition(":")
-        try:
-            target: Any = importlib.import_module(module)
-            for part in function.split("."):
-                target = getattr(target, part)
-            if inspect.iscoroutinefunction(target):
-                raise TypeError("it must be a plain function: it runs before the loop does")
-            target(app)
-        except Exception as error:
-            logger.debug("the plugin %s failed", name, exc_info=True)
-            reason = f"{name}: {type(error).__name__}: {error}"
-            mistakes.append(Mistake(Place(str(app.source)), "general.plugins", reason))
-    if mistakes:
-        raise ConfigError(mistakes)

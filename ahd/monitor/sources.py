@@ -1,12 +1,65 @@
-"""What the monitor tells about, handed to it by the application and read when somebody asks."""
+"""What the monitor tells about: read from the application when somebody asks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
+from ahd.actions.runner import Runner
+from ahd.config.fingerprint import fingerprint
+from ahd.config.model import Config
 from ahd.core.interfaces import Store
 from ahd.core.rooms import Rooms
+
+
+class Sender(Protocol):
+    """A kind of server's clients that read too slowly: closed ones, and says dropped."""
+
+    slow_consumers: int
+    dropped: int
+
+
+class Engine(Sender, Protocol):
+    """Socket.IO's transports: `sockets` by session; one with a `ws` is on a WebSocket, the others poll."""
+
+    sockets: Mapping[str, Any]
+
+
+class SocketIO(Protocol):
+    """python-socketio's server on our transports."""
+
+    @property
+    def engine(self) -> Engine: ...
+
+
+class TcpServer(Sender, Protocol):
+    """The server of lines."""
+
+    secure: bool
+
+    @property
+    def links(self) -> Collection[Any]: ...
+
+
+class Application(Protocol):
+    """What is read of the App. `last_reload`: epoch seconds, and whether it was taken up (the start counts as one that
+    was)."""
+
+    rooms: Rooms
+    store: Store
+    runner: Runner
+    config: Config
+    up: bool
+    draining: bool
+    last_reload: tuple[float, bool]
+
+    @property
+    def sio(self) -> SocketIO | None: ...
+    @property
+    def tcp(self) -> TcpServer | None: ...
+    @property
+    def web(self) -> object | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,17 +70,48 @@ class SendFigures:
     dropped: int
 
 
-@dataclass(frozen=True, slots=True)
 class Sources:
-    """`phase`: "starting", "draining", or "" while it serves. `connections`: by kind of server and transport.
-    `sending`: by kind of server. `last_reload`: epoch seconds, and whether it was taken up (the start counts as one
-    that was)."""
+    """The figures of an application, each as of now."""
 
-    rooms: Rooms
-    store: Store
-    phase: Callable[[], str]
-    connections: Callable[[], Mapping[tuple[str, str], int]]
-    sending: Callable[[], Mapping[str, SendFigures]]
-    pending_actions: Callable[[], int]
-    fingerprint: Callable[[], str]
-    last_reload: Callable[[], tuple[float, bool]]
+    def __init__(self, app: Application) -> None:
+        self.rooms = app.rooms
+        self.store = app.store
+        self._app = app
+
+    def phase(self) -> str:
+        """ "starting", "draining", or "" while it serves."""
+        return "draining" if self._app.draining else "" if self._app.up else "starting"
+
+    def connections(self) -> dict[tuple[str, str], int]:
+        """How many there are by kind of server and transport."""
+        app, found = self._app, {}
+        if app.sio is not None:
+            sessions = app.sio.engine.sockets.values()
+            websockets = sum(session.ws is not None for session in sessions)
+            found["webSocket", "websocket"] = websockets
+            found["webSocket", "polling"] = len(sessions) - websockets
+        if app.tcp is not None:
+            found["socket", "tls" if app.tcp.secure else "tcp"] = len(app.tcp.links)
+        if app.web is not None:
+            found["web", "http"] = sum(client.kind == "web" for client in app.rooms.here().values())
+        return found
+
+    def sending(self) -> dict[str, SendFigures]:
+        """By kind of server."""
+        senders: dict[str, Sender | None] = {
+            "webSocket": None if self._app.sio is None else self._app.sio.engine,
+            "socket": self._app.tcp,
+        }
+        return {kind: SendFigures(one.slow_consumers, one.dropped) for kind, one in senders.items() if one is not None}
+
+    def pending_actions(self) -> int:
+        """Actions under way."""
+        return self._app.runner.running
+
+    def fingerprint(self) -> str:
+        """The configuration's."""
+        return fingerprint(self._app.config)
+
+    def last_reload(self) -> tuple[float, bool]:
+        """When, in epoch seconds, and whether it was taken up."""
+        return self._app.last_reload
