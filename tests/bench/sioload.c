@@ -1,4 +1,4 @@
-/* sioload - load generator for Socket.IO v4 (Engine.IO 4 over WebSocket) and plain WebSocket servers.
+/* sioload - load generator for Socket.IO v4 (Engine.IO 4 over WebSocket), plain WebSockets, lines over TCP and HTTP.
  *
  *   gcc -O2 -Wall -o sioload sioload.c
  *   sioload SCENARIO --port P [options]          one JSON line on stdout, notes on stderr
@@ -13,7 +13,9 @@
  * Options (defaults in brackets)
  *   --host A [127.0.0.1]  127.0.0.0/8 only       --port P
  *   --path S [/socket.io/?EIO=4&transport=websocket]
- *   --proto sio|raw [sio]   raw: WebSocket messages as they are, no Engine.IO / Socket.IO handshake
+ *   --proto sio|raw|lines|http [sio]   raw: WebSocket messages as they are, no Engine.IO / Socket.IO handshake;
+ *                           lines: a message is a line over TCP; http: a request is GET of --path, a message is a whole
+ *                           response, head and body, and one that is not a 200 is no reply (both: echo and fanout only)
  *   -n N [64]   -k K [1]   -s S senders [1]   -c C concurrent handshakes [32]
  *   -t SECS measured [8]   -w SECS warm-up [1]   --hold SECS (idle) [8]
  *   --size B [64]           length of what %P stands for in a message
@@ -82,7 +84,7 @@ struct conn {
 };
 
 static struct {
-    int sc, port, raw, n, k, s, c, srcs, nocoalesce, spin, pid, cpu, size, tls; long per_say;
+    int sc, port, raw, plain, http, n, k, s, c, srcs, nocoalesce, spin, pid, cpu, size, tls; long per_say;
     double t, w, hold, stretch, rate;
     const char *host, *path, *send, *hello, *label, *name; struct pat reply, deliver, ready;
 } o = { .host = "127.0.0.1", .path = "/socket.io/?EIO=4&transport=websocket", .n = 64, .k = 1, .s = 1, .c = 32,
@@ -166,6 +168,7 @@ static struct frame make_frame(int opcode, const char *tmpl, size_t tn) {   /* e
         else if (tmpl[i] == '%' && i + 1 < tn && tmpl[i + 1] == 'T') { memcpy(p + n, "@T", 2); ts = n + 2; memset(p + n + 2, '0', 19); n += 21; i++; }
         else p[n++] = tmpl[i];
     }
+    if (o.plain) return (struct frame){ p, n, 0, ts };
     unsigned char *b = malloc(n + 14); size_t h = 0;
     b[h++] = 0x80 | opcode;
     if (n < 126) b[h++] = 0x80 | n;
@@ -229,7 +232,7 @@ static void put(struct conn *c, const struct frame *f) {
     memcpy(d, f->b, f->n); c->tx.n += f->n;
     if (f->ts >= 0) {
         u64 v = clock_ns();
-        for (int i = 18; i >= 0; i--, v /= 10) { size_t at = f->ts + i; d[f->hdr + at] = ('0' + v % 10) ^ mask[at & 3]; }
+        for (int i = 18; i >= 0; i--, v /= 10) { size_t at = f->ts + i; d[f->hdr + at] = ('0' + v % 10) ^ (o.plain ? 0 : mask[at & 3]); }
     }
 }
 static void request_at(struct conn *c, u64 at) {
@@ -300,7 +303,26 @@ static void message(struct conn *c, const char *p, size_t n) {        /* one who
         }
     }
 }
+static size_t parse_plain(struct conn *c, char *p, size_t n) {        /* lines, or HTTP's responses */
+    size_t at = 0;
+    while (c->st != FREE) {
+        char *s = p + at, *e = o.http ? memmem(s, n - at, "\r\n\r\n", 4) : memchr(s, '\n', n - at);
+        if (!e) break;
+        size_t len = e + (o.http ? 4 : 1) - s; long body = o.http ? -1 : 0;
+        for (char *h = s; o.http && h < e; h++)
+            if (*h == '\n' && e - h > 16 && !strncasecmp(h + 1, "content-length:", 15)) { body = atol(h + 16); break; }
+        if (body < 0) { fprintf(stderr, "sioload: a response without a Content-Length\n"); lost(c, 1); break; }
+        if (n - at < len + body) break;
+        at += len + body;
+        if (o.http && (len < 12 || memcmp(s + 8, " 200", 4))) {
+            fprintf(stderr, "sioload: %.*s\n", (int)len - 4, s); lost(c, 1); break;
+        }
+        message(c, s, len + body);
+    }
+    return at;
+}
 static size_t parse(struct conn *c, char *p, size_t n) {              /* returns the bytes used */
+    if (o.plain) return parse_plain(c, p, n);
     size_t at = 0;
     if (c->st == HTTP) {
         char *e = memmem(p, n, "\r\n\r\n", 4);
@@ -350,6 +372,7 @@ static void event(struct conn *c, unsigned ev) {
         int e = 0; socklen_t l = sizeof e;
         getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &e, &l);
         if (e) { lost(c, 1); return; }
+        if (o.plain) { poll_for(c, 0); logged_on(c); return; }
         c->st = HTTP;
 #ifdef TLS
         if (o.tls) { c->ssl = SSL_new(tls); SSL_set_fd(c->ssl, c->fd); SSL_set_connect_state(c->ssl); c->st = SHAKE; }
@@ -427,7 +450,7 @@ int main(int argc, char **argv) {
         if (!v) die("an option lacks its value");
         i++;
         if (!strcmp(a, "--host")) o.host = v; else if (!strcmp(a, "--port")) o.port = atoi(v);
-        else if (!strcmp(a, "--path")) o.path = v; else if (!strcmp(a, "--proto")) o.raw = !strcmp(v, "raw");
+        else if (!strcmp(a, "--path")) o.path = v; else if (!strcmp(a, "--proto")) { o.raw = !!strcmp(v, "sio"); o.http = !strcmp(v, "http"); o.plain = o.http || !strcmp(v, "lines"); }
         else if (!strcmp(a, "-n")) o.n = atoi(v); else if (!strcmp(a, "-k")) o.k = atoi(v);
         else if (!strcmp(a, "-s")) o.s = atoi(v); else if (!strcmp(a, "-c")) o.c = atoi(v);
         else if (!strcmp(a, "-t")) o.t = atof(v); else if (!strcmp(a, "-w")) o.w = atof(v);
@@ -442,6 +465,9 @@ int main(int argc, char **argv) {
     if (o.n < 1 || o.k < 1 || o.c < 1 || o.srcs < 1 || o.size < 0 || o.t > 600 || o.w > 600 || o.hold > 600) die("bad value");
     peer.sin_family = AF_INET; peer.sin_port = htons(o.port);
     if (inet_pton(AF_INET, o.host, &peer.sin_addr) != 1 || (ntohl(peer.sin_addr.s_addr) >> 24) != 127) die("--host must be in 127.0.0.0/8");
+    if (o.plain && o.sc != ECHO && o.sc != FANOUT) die("lines and http know echo and fanout only");
+    if (o.http) { snprintf(upgrade, sizeof upgrade, "GET %s HTTP/1.1\r\nHost: %s:%d\r\n\r\n", o.path, o.host, o.port); o.send = strdup(upgrade); }
+    else if (o.plain && o.send) { char *line = malloc(strlen(o.send) + 3); sprintf(line, "%s\r\n", o.send); o.send = line; }
     if (!o.send) o.send = o.sc == FANOUT ? "42[\"say\",{\"message\":\"%T%P\"}]" : "42[\"action\",{\"action\":\"echo\",\"payload\":\"%P\"}]";
     if (!o.reply.s) o.reply = pat("42[\"response\"");
     if (!o.deliver.s) o.deliver = pat("42[\"say\"");
