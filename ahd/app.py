@@ -182,12 +182,12 @@ class App:
         self.store.nodes.introduce(fingerprint(config), self.figures)
 
     def observe_requests(self) -> None:
-        """Write a line for every request, or none, as `log` says; count it, or not, as `monitor` says."""
+        """Write a line for every request, or none, as `log` says."""
         log = self.config.log
         written = request_log(log.filtered_params) if log.log_requests else None
-        self.verbs.observe = both(None if self.monitor is None else self.monitor.requests.observe, written)
+        self.verbs.observe = written
         if self.web is not None:
-            self.web.actions.observe = self.verbs.observe
+            self.web.actions.observe = both(None if self.monitor is None else self.monitor.requests.observe, written)
         if self.site is not None:
             self.site.observe = web_log if log.log_requests else None
 
@@ -272,6 +272,7 @@ def assemble(config: Config, source: str | Path = "ahd.yaml") -> App:
         from ahd.monitor.sources import Sources
 
         app.monitor = Monitor(config.monitor, Sources(app), app.actions.by_name)
+        app.verbs.meter = app.monitor.requests
         app.servers.insert(0, app.monitor)
     app.observe_requests()
     plugins.call(config.general.plugins, app, source)

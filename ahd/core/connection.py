@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,16 @@ RecursionError and has sent nothing; it is then called once more, with an error.
 
 NO_ROOMS: frozenset[str] = frozenset()
 NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
+
+
+class Tally:
+    """Good answers that the clients of one kind of server have had: of actions by name, of other verbs by verb."""
+
+    __slots__ = ("actions", "verbs")
+
+    def __init__(self) -> None:
+        self.actions: defaultdict[str, int] = defaultdict(int)
+        self.verbs: defaultdict[str, int] = defaultdict(int)
 
 
 class Connection:
@@ -48,6 +58,7 @@ class Connection:
         "room",
         "saying",
         "sticky",
+        "tally",
         "total_actions",
     )
 
@@ -69,6 +80,8 @@ class Connection:
         self.saying = 0
         """Says that are on their way to the store."""
         self.total_actions = 0
+        self.tally: Tally | None = None
+        """Where its good answers are counted, if they are."""
         self.busy = False
         """A verb of this connection waits for the store; those that arrive meanwhile stand in `backlog`."""
         self.backlog: deque[tuple[str, Any, int, Answer]] | None = None

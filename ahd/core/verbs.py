@@ -13,10 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ahd.core import errors
-from ahd.core.connection import Answer, Connection
+from ahd.core.connection import Answer, Connection, Tally
 from ahd.core.errors import Refused, StoreUnavailable
 from ahd.core.interfaces import Actions, Spawn
 from ahd.core.message import JsonObject, failed, ok, welcome
@@ -26,6 +26,23 @@ logger = logging.getLogger("ahd.verbs")
 
 Observe = Callable[[Connection, str, Any, JsonObject, float], None]
 """Told of every reply: connection, verb, data, reply, seconds it took. Must not raise."""
+SAMPLED = 31
+"""Of each connection the first answer is timed, and every one so many after it: two looks at the clock cost more than
+all other counting."""
+
+
+class Meter(Protocol):
+    """Counts answers, on the path of every message. Good ones are counted in the tallies it hands out, without a call;
+    it is told of those that are errors, and of the durations of a sample. Must not raise."""
+
+    def tally(self, kind: str) -> Tally:
+        """That of one kind of server."""
+
+    def failed(self, connection: Connection, verb: str, data: Any, reply: JsonObject) -> None:
+        """A verb was answered with an error."""
+
+    def took(self, verb: str, data: Any, seconds: float) -> None:
+        """How long the answer to one of a sample of verbs took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +112,7 @@ ACTION = "action"
 SAY = "say"
 TEXT_ACTION = "textAction"
 """`action` from a transport on which parameters are text; no event of docs/protocol.md."""
+CALLS = frozenset({ACTION, TEXT_ACTION})
 FAREWELLS = frozenset({"quit", "exit", "close"})
 NAMES = frozenset({*VERBS, ACTION, *FAREWELLS})
 """Every event of docs/protocol.md that a client may send."""
@@ -112,12 +130,16 @@ class Verbs:
         self._immediate = immediate
         self._spawn = spawn
         self.observe: Observe | None = None
+        self.meter: Meter | None = None
+        """Set before the first connection."""
 
     def open(self, connection: Connection) -> None:
         """A new client is there: put it in the default room and welcome it.
 
         What it says before it has been welcomed waits its turn. A store that is away closes the connection.
         """
+        if self.meter is not None:
+            connection.tally = self.meter.tally(connection.kind)
         self._advance(connection, self._open(connection))
 
     def closed(self, connection: Connection) -> None:
@@ -147,14 +169,22 @@ class Verbs:
             self._take(connection, verb, data, count, answer)
 
     def _take(self, connection: Connection, verb: str, data: Any, count: int, answer: Answer) -> None:
-        started = time.perf_counter() if self.observe is not None else 0.0
+        tally, observe = connection.tally, self.observe
+        timed = observe is not None or (tally is not None and count % SAMPLED == 1)
+        started = time.perf_counter() if timed else 0.0
 
         def reply(message: JsonObject) -> None:
             message["messageCount"] = count
             answer(message)
-            if self.observe is not None:
-                told = ACTION if verb == TEXT_ACTION else verb
-                self.observe(connection, told, data, message, time.perf_counter() - started)
+            if tally is not None:
+                if "error" in message:
+                    self._failed(connection, verb, data, message)
+                elif verb in CALLS:
+                    tally.actions[data["action"]] += 1
+                else:
+                    tally.verbs[verb] += 1
+            if timed:
+                self._took(connection, verb, data, message, time.perf_counter() - started)
 
         if data is None:
             data = {}
@@ -172,6 +202,18 @@ class Verbs:
             self._actions.start(connection, connection.called(data), reply, text=True)
         else:
             self._advance(connection, self._answered(connection, verb, data, reply))
+
+    def _failed(self, connection: Connection, verb: str, data: Any, message: JsonObject) -> None:
+        if self.meter is not None:
+            self.meter.failed(connection, ACTION if verb == TEXT_ACTION else verb, data, message)
+
+    def _took(self, connection: Connection, verb: str, data: Any, message: JsonObject, seconds: float) -> None:
+        if verb == TEXT_ACTION:
+            verb = ACTION
+        if self.observe is not None:
+            self.observe(connection, verb, data, message, seconds)
+        if self.meter is not None and message["messageCount"] % SAMPLED == 1:
+            self.meter.took(verb, data, seconds)
 
     async def _answered(self, connection: Connection, verb: str, data: JsonObject, reply: Answer) -> None:
         """Run one verb; the only `except` of its path."""
@@ -254,6 +296,9 @@ class Verbs:
         if backlog is None:
             backlog = connection.backlog = deque()
         if len(backlog) >= self.words.backlog:
-            answer({**failed(errors.TOO_MANY_PENDING), "messageCount": count})
+            refused = {**failed(errors.TOO_MANY_PENDING), "messageCount": count}
+            answer(refused)
+            if connection.tally is not None:
+                self._failed(connection, verb, data, refused)
         else:
             backlog.append((verb, data, count, answer))

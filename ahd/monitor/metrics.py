@@ -14,7 +14,7 @@ from ahd import __version__
 from ahd.core.verbs import ACTION
 from ahd.monitor.durations import Durations
 from ahd.monitor.loop import LoopLag
-from ahd.monitor.requests import BOUNDS, Requests
+from ahd.monitor.requests import BOUNDS, OK, Requests
 from ahd.monitor.sources import Sources
 
 LabelledCounts = Iterable[tuple[tuple[str, ...], float]]
@@ -67,22 +67,33 @@ class Metrics(Collector):
                                     lags.buckets(), lags.total)  # fmt: skip
 
     def _verbs(self) -> Iterator[Metric]:
+        requests = self._requests
         verbs: dict[tuple[str, ...], float] = {}
         actions: dict[tuple[str, ...], float] = {}
+        for server, tally in requests.tallies.items():
+            for verb, count in tally.verbs.items():
+                _add(verbs, (server, verb, OK), count)
+            for action, count in tally.actions.items():
+                _add(verbs, (server, ACTION, OK), count)
+                _add(actions, (action, OK), count)
+        for (server, verb, action, outcome), count in requests.failures.items():
+            _add(verbs, (server, verb, outcome), count)
+            if verb == ACTION:
+                _add(actions, (action, outcome), count)
         verb_times: dict[str, list[Durations]] = {}
         action_times: dict[str, list[Durations]] = {}
-        for (server, verb, action), cell in self._requests.cells.items():
-            verb_times.setdefault(verb, []).append(cell.durations)
+        for (verb, action), durations in requests.durations.items():
+            verb_times.setdefault(verb, []).append(durations)
             if verb == ACTION:
-                action_times.setdefault(action, []).append(cell.durations)
-            for outcome, count in cell.all_outcomes().items():
-                _add(verbs, (server, verb, outcome), count)
-                if verb == ACTION:
-                    _add(actions, (action, outcome), count)
+                action_times[action] = [durations]
         yield _counter("ahd_verbs", "Verbs answered, actions included.", ("server", "verb", "outcome"), verbs.items())
         yield _counter("ahd_actions", "Actions answered.", ("action", "outcome"), actions.items())
-        yield _histogram("ahd_verb_duration_seconds", "From a verb's turn to its reply.", "verb", verb_times)
-        yield _histogram("ahd_action_duration_seconds", "From an action's call to its reply.", "action", action_times)
+        yield _histogram(
+            "ahd_verb_duration_seconds", "From a verb's turn to its reply, of a sample.", "verb", verb_times
+        )
+        yield _histogram(
+            "ahd_action_duration_seconds", "From an action's call to its reply, of a sample.", "action", action_times
+        )
 
 
 def _add(counts: dict[tuple[str, ...], float], key: tuple[str, ...], count: int) -> None:

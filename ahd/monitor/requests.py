@@ -1,18 +1,17 @@
-"""Counts verbs and actions by name and outcome, with durations: an observer for `Verbs` on the path of each message.
+"""Counts verbs and actions by name and outcome, and the durations of a sample of them.
 
-One look-up and three additions a message; everything else is worked out when somebody asks.
+A good answer costs its message one addition in a tally; everything else is worked out when somebody asks.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Container
 from typing import Any
 
-from ahd.core.connection import Connection
+from ahd.core.connection import Connection, Tally
 from ahd.core.errors import STORE_UNAVAILABLE, TOO_MANY_PENDING, Code
 from ahd.core.message import JsonObject
-from ahd.core.verbs import ACTION, Observe
+from ahd.core.verbs import ACTION
 from ahd.monitor.durations import Durations
 
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -23,56 +22,52 @@ SENTENCES = {STORE_UNAVAILABLE: Code.STORE_AWAY, TOO_MANY_PENDING: Code.TOO_MANY
 """What a verb's reply, which has no code, says by its sentence."""
 
 
-class Cell:
-    """One verb or action of one kind of server. `outcomes`: how many replies had which; `ok` of them were good."""
-
-    __slots__ = ("durations", "ok", "outcomes")
-
-    def __init__(self) -> None:
-        self.durations = Durations(BOUNDS)
-        self.ok = 0
-        self.outcomes: dict[str, int] = {}
-
-    def all_outcomes(self) -> dict[str, int]:
-        """How many replies had which outcome, the good ones included."""
-        return {OK: self.ok, **self.outcomes} if self.ok else dict(self.outcomes)
-
-
 class Requests:
-    """`cells`: by kind of server, verb, and the action's name ("" for other verbs). `actions` are the known names.
+    """What was answered. Implements `ahd.core.verbs.Meter`. `actions` are the known names.
 
-    `observe` counts one reply, as `ahd.core.verbs.Observe`.
+    `tallies`: the good answers, by kind of server. `failures`: the others, by kind, verb, the action's name ("" for
+    other verbs) and outcome. `durations`: of a sample, by verb and the action's name.
     """
 
     def __init__(self, actions: Container[str]) -> None:
-        self.cells: dict[tuple[str, str, str], Cell] = {}
-        self.observe: Observe = _observer(actions, self.cells)
+        self._actions = actions
+        self.tallies: dict[str, Tally] = {}
+        self.failures: dict[tuple[str, str, str, str], int] = {}
+        self.durations: dict[tuple[str, str], Durations] = {}
 
+    def tally(self, kind: str) -> Tally:
+        """That of one kind of server, the same each time."""
+        tally = self.tallies.get(kind)
+        if tally is None:
+            tally = self.tallies[kind] = Tally()
+        return tally
 
-def _observer(actions: Container[str], cells: dict[tuple[str, str, str], Cell]) -> Observe:
-    """A closure, for it is called with every message: its names cost no look-ups."""
-    bounds, find, get = BOUNDS, bisect_left, cells.get
+    def failed(self, connection: Connection, verb: str, data: Any, reply: JsonObject) -> None:
+        """A verb was answered with an error."""
+        key = (connection.kind, verb, self._name(verb, data), _outcome(reply))
+        self.failures[key] = self.failures.get(key, 0) + 1
 
-    def observe(connection: Connection, verb: str, data: Any, reply: JsonObject, seconds: float) -> None:
-        name: Any = ""
-        if verb == ACTION:
-            name = data.get("action") if type(data) is dict else None
-            if type(name) is not str or name not in actions:
-                name = UNKNOWN
-        key = (connection.kind, verb, name)
-        cell = get(key)
-        if cell is None:
-            cell = cells[key] = Cell()
-        durations = cell.durations
-        durations.counts[find(bounds, seconds)] += 1
-        durations.total += seconds
+    def took(self, verb: str, data: Any, seconds: float) -> None:
+        """How long an answer took."""
+        key = (verb, self._name(verb, data))
+        durations = self.durations.get(key)
+        if durations is None:
+            durations = self.durations[key] = Durations(BOUNDS)
+        durations.add(seconds)
+
+    def observe(self, connection: Connection, verb: str, data: Any, reply: JsonObject, seconds: float) -> None:
+        """Count and time one answer, as `ahd.core.verbs.Observe`: for HTTP, where a request costs far more."""
         if "error" in reply:
-            outcome = _outcome(reply)
-            cell.outcomes[outcome] = cell.outcomes.get(outcome, 0) + 1
+            self.failed(connection, verb, data, reply)
         else:
-            cell.ok += 1
+            self.tally(connection.kind).actions[data["action"]] += 1
+        self.took(verb, data, seconds)
 
-    return observe
+    def _name(self, verb: str, data: Any) -> str:
+        if verb != ACTION:
+            return ""
+        name = data.get("action") if type(data) is dict else None
+        return name if type(name) is str and name in self._actions else UNKNOWN
 
 
 def _outcome(reply: JsonObject) -> str:

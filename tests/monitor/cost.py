@@ -1,6 +1,6 @@
 """What counting costs a message: `python -m tests.monitor.cost`.
 
-Added: nanoseconds that an in-process verb takes longer with the monitor's observer, the least of many rounds. Whole:
+Added: nanoseconds that an in-process verb takes longer with the monitor's tallies, the least of many rounds. Whole:
 the processor time of a daemon without a monitor for one such verb over a WebSocket.
 """
 
@@ -28,15 +28,16 @@ def added(verb: str) -> float:
     """Nanoseconds a verb of this name takes longer."""
     app = assemble(loads("log: {logRequests: false}", {}))
     connection = Connection("x", "webSocket", "127.0.0.1", None, {})  # type: ignore[arg-type]
-    counted = Requests(app.actions.by_name).observe
+    app.verbs.meter = requests = Requests(app.actions.by_name)
+    counted = requests.tally("webSocket")
     least = {None: float("inf"), counted: float("inf")}
     for _ in range(ROUNDS):
-        for observe in least:
-            app.verbs.observe = observe
+        for tally in least:
+            connection.tally = tally
             started = time.perf_counter_ns()
             for _ in range(CALLS):
                 app.verbs.receive(connection, verb, {"action": "randomNumber"}, _taken)
-            least[observe] = min(least[observe], (time.perf_counter_ns() - started) / CALLS)
+            least[tally] = min(least[tally], (time.perf_counter_ns() - started) / CALLS)
     return least[counted] - least[None]
 
 

@@ -1,0 +1,73 @@
+"""What counting costs a message, in calls: it must not come back by and by."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from ahd.app import assemble
+from ahd.config import loads
+from ahd.core.connection import Connection
+from ahd.core.verbs import SAMPLED, TEXT_ACTION
+from ahd.monitor.requests import BOUNDS, Requests
+
+
+@pytest.fixture
+def app() -> Any:
+    return assemble(loads("log: {logRequests: false}", {}))
+
+
+class Silent:
+    """A link that nobody is behind."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+def calls(app: Any, connection: Connection, verb: str, data: Any) -> int:
+    """Python functions and C functions that are called to answer one verb."""
+    found = 0
+
+    def count(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal found
+        found += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        app.verbs.receive(connection, verb, data, _taken)
+    finally:
+        sys.setprofile(None)
+    return found
+
+
+def _taken(reply: Any) -> None:
+    assert "messageCount" in reply
+
+
+@pytest.mark.parametrize("verb", ["detailsView", "action", TEXT_ACTION])
+def test_counting_costs_a_message_no_call(app: Any, verb: str) -> None:
+    data = {"action": "randomNumber"}
+    plain = Connection("a", "webSocket", "127.0.0.1", Silent(), {})
+    unwatched = [calls(app, plain, verb, data) for _ in range(2 * SAMPLED)]
+    app.verbs.meter = requests = Requests(app.actions.by_name)
+    watched_one = Connection("b", "webSocket", "127.0.0.1", Silent(), {})
+    watched_one.tally = requests.tally("webSocket")
+    watched = [calls(app, watched_one, verb, data) for _ in range(2 * SAMPLED)]
+    more = [index for index, pair in enumerate(zip(unwatched, watched, strict=True)) if pair[1] > pair[0]]
+    print(f"{unwatched[1]} calls an answer, {watched[1]} when it is counted; the clock at {more}")
+    assert more == [0, SAMPLED]
+    tally = requests.tallies["webSocket"]
+    assert sum(tally.verbs.values()) + sum(tally.actions.values()) == 2 * SAMPLED
+    assert [sum(durations.counts) for durations in requests.durations.values()] == [2]
+
+
+def test_a_verb_is_timed_by_its_buckets() -> None:
+    requests = Requests({"a"})
+    for seconds in (0.00005, 0.3, 99.0):
+        requests.took("action", {"action": "a"}, seconds)
+    durations = requests.durations["action", "a"]
+    assert durations.total == pytest.approx(99.30005)
+    assert dict(durations.buckets()) == {str(b): float(1 + (b >= 0.3)) for b in BOUNDS} | {"+Inf": 3.0}
