@@ -80,7 +80,7 @@ def test_what_is_missing_is_named_when_it_cannot_be_installed(bin: Path) -> None
 
 
 def test_nothing_is_done_when_nothing_is_missing(bin: Path) -> None:
-    for name in ("chromium", "redis-server", "nginx", "haproxy", "caddy", "node", "npm", "openssl", "nc"):
+    for name in ("chromium", "redis-server", "nginx", "haproxy", "caddy", "node", "npm", "openssl", "nc", "curl"):
         script(bin / name, "exit 0")
     result = run("prepare", bin)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")

@@ -193,7 +193,9 @@ def leaving() -> Iterator[ExitStack]:
 
 
 @pytest.fixture(params=["one node", "two nodes"])
-def nodes(request: pytest.FixtureRequest, start_daemon: StartDaemon, tmp_path: Path) -> list[Daemon]:
+def nodes(
+    request: pytest.FixtureRequest, start_daemon: StartDaemon, leaving: ExitStack, tmp_path: Path
+) -> list[Daemon]:
     """The daemons that the clients spread over; two share a Redis."""
     page = tmp_path / "page"
     page.mkdir()
@@ -203,7 +205,7 @@ def nodes(request: pytest.FixtureRequest, start_daemon: StartDaemon, tmp_path: P
         return [start_daemon(config)]
     server = RedisServer(tmp_path / "redis")
     server.start()
-    request.addfinalizer(server.stop)
+    leaving.callback(server.stop)
     return [start_daemon({**config, "redis": {"enable": True, "port": server.port}}) for _ in range(2)]
 
 
