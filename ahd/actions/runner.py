@@ -11,7 +11,7 @@ import contextvars
 import inspect
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -60,12 +60,15 @@ class Settings:
 class _Call:
     """One action under way."""
 
-    __slots__ = ("action", "answer", "answered", "begun", "connection", "job", "task", "timer")
+    __slots__ = ("action", "answer", "answered", "begun", "connection", "ended", "job", "task", "timer")
 
-    def __init__(self, action: Action, connection: Connection, answer: Answer) -> None:
+    def __init__(
+        self, action: Action, connection: Connection, answer: Answer, ended: Callable[[], None] | None
+    ) -> None:
         self.action = action
         self.connection = connection
         self.answer = answer
+        self.ended = ended
         self.answered = False
         self.begun = False
         self.job: Job | None = None
@@ -123,32 +126,36 @@ class Runner:
         answer: Answer,
         text: bool = False,
         method: str = "",
-    ) -> None:
+        ended: Callable[[], None] | None = None,
+    ) -> bool:
         """Run an action with parameters for this call alone; `connection.params` stays what it is.
 
         `text`: strings were born as text (a query, words of a line) and are read as what the action asks for. `method`
         is HTTP's. The answer is the action's object, or a `Failure`.
+
+        The result is whether the action may outlive its answer, or the connection: then `ended` is called, once, when
+        nothing of it runs any more. It must not raise.
         """
         connection.total_actions += 1
         if self._closing:
             self._reply(answer, Failure(errors.SHUTTING_DOWN, Code.SHUTTING_DOWN))
-            return
+            return False
         if connection.pending >= self._simultaneous:
             self._reply(answer, Failure(errors.TOO_MANY_PENDING, Code.TOO_MANY))
-            return
+            return False
         action = self._actions.get(name) if type(name) is str else None
         if action is None:
             refused = errors.unknown_action(None if name == "" else name)
             self._reply(answer, Failure(refused.sentence, refused.code))
-            return
+            return False
         try:
             arguments = action.bind(params, text)
         except BaseException as error:
             self._reply(answer, self._failure(action, error))
-            return
+            return False
         if action.style != "direct":
-            self._start(_Call(action, connection, answer), arguments, method)
-            return
+            self._start(_Call(action, connection, answer, ended), arguments, method)
+            return True
         if action.context is not None:
             arguments[action.context] = Context(connection, self._services, action.name, method, None)
         coroutine = action.function(**arguments)
@@ -168,6 +175,7 @@ class Runner:
             coroutine.close()
             reply = self._failure(action, RuntimeError("it waited although there is no await in it"))
         self._reply(answer, reply)
+        return False
 
     async def drain(self, timeout: float) -> bool:
         """Refuse new calls and wait at most `timeout` seconds for those under way; whether all have ended."""
@@ -277,6 +285,8 @@ class Runner:
         call.connection.pending -= 1
         if call.timer is not None:
             call.timer.cancel()
+        if call.ended is not None:
+            call.ended()
         if self._idle is not None and not self._calls:
             self._idle.set()
 

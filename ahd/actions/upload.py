@@ -9,7 +9,7 @@ from typing import Any
 class Upload(dict[str, Any]):
     """An uploaded file, as an action gets it for a parameter annotated `Upload`.
 
-    `path` is where it is until the call is answered; then it is removed, so move or copy it to keep it. As a JSON
+    `path` is where it is until the action has ended; then it is removed, so move or copy it to keep it. As a JSON
     object it is `{name, type, size}`: the client's own name and media type for it, neither to be trusted, and its
     bytes. Only the web server makes these: no JSON that a client sends can name a path.
     """

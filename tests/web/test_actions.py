@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,13 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ahd import ActionError, Context, Upload, action
+from ahd.core import errors
 from ahd.servers.http import HttpRequest, HttpResponse
+from ahd.servers.web.uploads import Uploads
 from tests.web.building import Built
-from tests.web.serving import Answer, ask, exchange, head, parse, serving, until
+from tests.web.serving import DEADLINE, Answer, ask, exchange, head, parse, serving, until
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}
-SEEN: dict[str, Any] = {}
+SEEN: dict[str, Any] = {"go on": threading.Event()}
 
 
 @action(description="Adds two numbers", output_example={"sum": 3})
@@ -73,11 +76,18 @@ def keep(file: Upload, note: str = "") -> dict[str, Any]:
 
 
 @action
+def keep_long(file: Upload) -> dict[str, Any]:
+    SEEN["go on"].wait(DEADLINE)
+    SEEN["read"] = file.path.read_text() if file.path.exists() else None
+    return {}
+
+
+@action
 async def count(files: list[Upload]) -> dict[str, Any]:
     return {"sizes": [file.size for file in files]}
 
 
-FUNCTIONS = (add, show, user, method_of, breaks, strange, refuses, slow, keep, count)
+FUNCTIONS = (add, show, user, method_of, breaks, strange, refuses, slow, keep, keep_long, count)
 
 
 @asynccontextmanager
@@ -383,6 +393,70 @@ async def test_an_upload_is_removed_when_its_client_has_gone(tmp_path: Path) -> 
         await until(lambda: list(folder.iterdir()) != [])
         writer.close()
         await until(lambda: list(folder.iterdir()) == [])
+
+
+async def test_an_upload_stays_as_long_as_its_action(tmp_path: Path) -> None:
+    """Neither a time-out nor the end of the client's membership takes the file from under an action that goes on."""
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    files = {"file": ("x", b"the text")}
+    text = f"{{general: {{actionTimeout: 0.2}}, commonWeb: {{uploadDirectory: '{folder}'}}}}"
+    built = Built(text, tmp_path, *FUNCTIONS)
+    await built.open()
+    async with (
+        serving(built.site, built.site.largest_body) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        assert (await client.get("/api/chat?method=roomView")).status_code == 200
+        for ending, status in (("time-out", 504), ("membership", 422)):
+            SEEN["go on"].clear()
+            asked = asyncio.ensure_future(client.post("/api/keep_long", files=files))
+            await until(lambda: built.runner.running == 1)
+            if ending == "membership":
+                (member,) = built.web.clients.connections().values()
+                member.close(errors.CLIENT_QUIT)
+            assert (await asked).status_code == status
+            assert [path.read_bytes() for path in folder.rglob("0")] == [b"the text"], ending
+            SEEN["go on"].set()
+            await until(lambda: list(folder.iterdir()) == [])
+            assert SEEN.pop("read") == "the text"
+        SEEN["go on"].clear()
+        asked = asyncio.ensure_future(client.post("/api/keep_long", files=files))
+        await until(lambda: list(folder.iterdir()) != [] and built.runner.running == 1)
+        await built.close()
+        assert list(folder.iterdir()) == []
+        SEEN["go on"].set()
+        await asked
+
+
+async def test_a_client_that_goes_while_its_upload_is_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    go_on, write = threading.Event(), Uploads.write
+    states: list[str] = []
+
+    def slowly(uploads: Uploads) -> dict[str, Any]:
+        states.append("begun")
+        go_on.wait(DEADLINE)
+        try:
+            return write(uploads)
+        finally:
+            states.append("written")
+
+    monkeypatch.setattr(Uploads, "write", slowly)
+    async with actions(tmp_path, f"commonWeb: {{uploadDirectory: '{folder}'}}") as port:
+        body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n123\r\n--b--\r\n'
+        fields = {"Content-Type": "multipart/form-data; boundary=b", "Content-Length": str(len(body))}
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head("POST", "/api/keep", fields) + body)
+        await until(lambda: states == ["begun"])
+        writer.close()
+        await writer.wait_closed()
+        await asyncio.sleep(0.05)
+        go_on.set()
+        await until(lambda: states == ["begun", "written"] and list(folder.iterdir()) == [])
 
 
 async def test_the_description_is_served(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from ahd.config.model import CommonWeb, General
@@ -57,7 +58,8 @@ class Runner(Protocol):
         answer: Answer,
         text: bool = False,
         method: str = "",
-    ) -> None: ...
+        ended: Callable[[], None] | None = None,
+    ) -> bool: ...
 
 
 Observe = Callable[[Connection, str, Any, JsonObject, float], None]
@@ -89,6 +91,7 @@ class ActionService:
         self._describe = describe
         self._fingerprints = Fingerprints(settings.fingerprint_options)
         self._upload_directory = settings.upload_directory
+        self._uploads: set[Uploads] = set()
         self._ids = itertools.count(1)
         self._id_prefix = secrets.token_hex(4)
         self.observe: Observe | None = None
@@ -168,20 +171,37 @@ class ActionService:
 
     async def _with_uploads(self, call: _Call, body: Body) -> HttpResponse:
         uploads = Uploads(self._upload_directory, body.files)
+        writing = asyncio.ensure_future(asyncio.to_thread(uploads.write))
         try:
-            files = await asyncio.to_thread(uploads.write)
+            files = await asyncio.shield(writing)
         except OSError:
             await asyncio.to_thread(uploads.remove)
             return call.refuse(NO_UPLOAD, 503)
         except asyncio.CancelledError:
-            uploads.remove()
+            # A thread cannot be stopped: what it still writes goes when it has done so.
+            writing.add_done_callback(partial(_given_up, uploads))
             raise
         body.files.clear()
         call.params = {**call.params, **files}
-        # Removed when the action has ended, which may be after its client has gone.
-        call.at_end = uploads.remove
+        self._uploads.add(uploads)
+        call.at_end = partial(self._remove, uploads)
         answer = call.run()
         return answer if isinstance(answer, HttpResponse) else await answer
+
+    def _remove(self, uploads: Uploads) -> None:
+        """The action has ended, which may be after its answer, and after its client has gone."""
+        uploads.remove()
+        self._uploads.discard(uploads)
+
+    def close(self) -> None:
+        """Remove what actions have that go on in their threads when the server ends. Idempotent."""
+        for uploads in list(self._uploads):
+            self._remove(uploads)
+
+
+def _given_up(uploads: Uploads, written: asyncio.Future[dict[str, Any]]) -> None:
+    written.exception()  # looked at, so that nobody complains of it
+    uploads.remove()
 
 
 class _Call:
@@ -233,14 +253,17 @@ class _Call:
         self.params = {**runner.default_params, **self.params}
         client.connection.params = self.params
         method = self._request.method
-        runner.call(
+        outlives = runner.call(
             client.connection,
             self.params.get("action"),
             self.params,
             self._take,
             self.text,
             "GET" if method == "HEAD" else method,
+            self.at_end,
         )
+        if self.at_end is not None and not outlives:
+            self.at_end()
         if self._body is not None:
             return self._body
         self._future = client.future()
@@ -259,8 +282,6 @@ class _Call:
         if self._body is not None:
             return
         self._body = self._response(reply, self._status(reply))
-        if self.at_end is not None:
-            self.at_end()
         if self._client is not None:
             self._client.end()
         if self._future is not None and not self._future.done():

@@ -76,8 +76,9 @@ class Web:
             self._site.configure(_headers(settings), general.server_error_message)
 
     def close(self) -> None:
-        """Let the HTTP clients leave their rooms."""
+        """Let the HTTP clients leave their rooms, and remove what they have uploaded. Idempotent."""
         self.clients.close()
+        self.actions.close()
 
 
 def _below(answer: Callable[[HttpRequest, str], Answered], start: int, request: HttpRequest) -> Answered:
