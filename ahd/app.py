@@ -59,6 +59,8 @@ THREADS, WAITING = 40, 1000
 """Threads for plain functions, and calls that may wait for one."""
 IDLE, SLOW = 75.0, 30.0
 """Seconds: an HTTP connection without a request, a body on its way."""
+LAST = 2.0
+"""Seconds of `shutdown.timeout` that are kept for closing what the drain has left, at the most."""
 BACKLOG = 100
 """Verbs of one connection that may wait behind one that waits for the store."""
 
@@ -73,8 +75,11 @@ class Server(Protocol):
     async def start(self) -> None:
         """Listen. Raises OSError."""
 
+    def check(self, config: Config) -> None:
+        """Whether `configure` can take this up: raises OSError for a bad certificate."""
+
     def configure(self, config: Config, params: Mapping[str, Any]) -> None:
-        """Take up what may be reloaded; `params` are a new client's. Raises OSError for a bad certificate."""
+        """Take up what may be reloaded, after `check`; `params` are a new client's."""
 
     def stop_accepting(self) -> None:
         """Take no new connections; those that are open live on."""
@@ -167,7 +172,9 @@ class App:
         """
         settings = _action_settings(config)
         params = {"limit": settings.limit, "offset": settings.offset}
-        for server in self.servers:  # first, as a certificate may have to be refused
+        for server in self.servers:  # all are asked before one is changed: the reload is whole or not at all
+            server.check(config)
+        for server in self.servers:
             server.configure(config, params)
         self.config = config
         self.rooms.limits = _room_limits(config)
@@ -194,39 +201,48 @@ class App:
     # -- life
 
     async def start(self) -> None:
-        """Open the store and listen. StartError: nothing is left open."""
+        """Open the store and listen. StartError, or when it is cancelled: nothing is left open."""
         self.store.nodes.introduce(fingerprint(self.config), self.figures)
-        await self.store.open(self.rooms.deliver, self.lost)
-        if self.sio is not None:
-            self.sio.start()
-        for server in self.servers:
-            try:
+        part = "the store cannot be opened"
+        try:
+            await self.store.open(self.rooms.deliver, self.lost)
+            if self.sio is not None:
+                self.sio.start()
+            for server in self.servers:
+                part = f"the {server.name} server cannot listen"
+                self._started.append(server)  # before: one of its addresses may be open when another cannot be had
                 await server.start()
-            except OSError as error:
-                await self.close()
-                raise StartError(f"the {server.name} server cannot listen: {_why(error)}") from error
-            self._started.append(server)
-            for address in server.addresses:
-                extra = {"event": "listening", "server": server.name, "address": address}
-                logger.info("%s listens on %s", server.name, address, extra=extra)
+                for address in server.addresses:
+                    extra = {"event": "listening", "server": server.name, "address": address}
+                    logger.info("%s listens on %s", server.name, address, extra=extra)
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, Exception):
+                raise StartError(f"{part}: {_why(error)}") from error
+            raise
         self.up = True
 
     async def drain(self) -> None:
-        """Send the clients elsewhere, as `shutdown` says: no new connections, goodbyes, actions to their end."""
+        """Send the clients elsewhere, as `shutdown` says: no new connections, goodbyes, actions to their end.
+
+        Returns before `shutdown.timeout` is over, with time enough to close.
+        """
         if self.draining:
             return
         self.draining = True
         shutdown = self.config.shutdown
+        now = asyncio.get_running_loop().time
+        end = now() + shutdown.timeout - min(LAST, shutdown.timeout / 4)
         if shutdown.delay:
             await asyncio.sleep(shutdown.delay)
         for server in reversed(self._started):
             server.stop_accepting()
-        patience = max(shutdown.timeout - shutdown.drain - 1, 0)
+        patience = max(end - now() - shutdown.drain, 0)
         draining = [server.drain(shutdown.drain, patience) for server in self._started]
         if self.sio is not None:
             draining.append(drain(self.sio.engine, shutdown.drain, patience))
         await asyncio.gather(*draining)
-        await self.runner.drain(patience)
+        await self.runner.drain(max(end - now(), 0))
 
     async def close(self) -> None:
         """Let go of everything, in the reverse order of the start. Idempotent."""
@@ -247,9 +263,11 @@ BIND = re.compile(r"error while attempting to bind on address \('(.+?)', (\d+).*
 """What the loop makes of an OSError when it cannot listen on an address."""
 
 
-def _why(error: OSError) -> str:
+def _why(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return (error.reason or "not PEM").replace("_", " ").lower()  # OpenSSL's own name, without where in its code
+    if not isinstance(error, OSError):
+        return f"{type(error).__name__}: {error}"
     text = error.strerror or str(error)
     bind = BIND.match(text)
     return text if bind is None else f"{bind[1]}, port {bind[2]}: {bind[3]}"

@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from ahd.systemd import Notifier, passed_sockets
 logger = logging.getLogger("ahd")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+LAST_CHANCE = 0.5
+"""Seconds in which cancelled tasks have to end."""
 OWN_SOCKETS = frozenset({"socket", "monitor"})
 """Names of passed sockets that are not the web server's."""
 
@@ -53,9 +56,9 @@ async def _serve(app: App) -> int:
     def on_signal() -> None:
         if ended.is_set():
             logger.warning("ended at once", extra={"event": "endedAtOnce"})
-            logging.shutdown()
-            os._exit(1)
+            _exit(1)
         ended.set()
+        _end_in_any_case(app.config.shutdown.timeout)
 
     lost: list[str] = []
 
@@ -63,29 +66,90 @@ async def _serve(app: App) -> int:
         lost.append(reason)
         ended.set()
 
+    early: list[int] = []
+
+    def on_hangup() -> None:
+        if not app.up:
+            early.append(signal.SIGHUP)
+        elif ended.is_set():
+            logger.info("not reloaded: the server is shutting down", extra={"event": "reloadIgnored"})
+        else:
+            reload(app, notifier)
+
     app.lost = on_lost
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
     notifier = Notifier(os.environ)
-    loop.add_signal_handler(signal.SIGHUP, reload, app, notifier)
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
     _pass_sockets(app)
     logger.info("ahd %s, process %d, %s", __version__, os.getpid(), app.source, extra={"event": "starting"})
     try:
-        await app.start()
+        up = await _start(app, ended)
     except StartError as error:
         logger.error("%s", error, extra={"event": "startFailed"})
-        return 1
+        return await _leave(1)
+    if not up:
+        logger.info("ended before it had started", extra={"event": "ended"})
+        return await _leave(int(bool(lost)))
     # What is there now stays: the collector need not look at it again, and less often at the rest.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     notifier.ready(_status(app))
     notifier.watch()
+    if early:
+        on_hangup()
     await ended.wait()
     notifier.stopping("draining", app.config.shutdown.timeout)
     code = await _end(app) or int(bool(lost))
-    notifier.unwatch()
+    notifier.close()
+    return await _leave(code)
+
+
+async def _start(app: App, ended: asyncio.Event) -> bool:
+    """Start, unless it is told to end before it is up; whether it is. Raises StartError."""
+    starting, ending = asyncio.ensure_future(app.start()), asyncio.ensure_future(ended.wait())
+    await asyncio.wait((starting, ending), return_when=asyncio.FIRST_COMPLETED)
+    ending.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait((starting,))
+    if starting.cancelled():
+        return False
+    starting.result()
+    return True
+
+
+def _end_in_any_case(seconds: float) -> None:
+    """End the process after so many seconds, whatever its loop and its threads are at then."""
+
+    def end() -> None:
+        logger.error("not ended in %g s, ended at once", seconds, extra={"event": "endedAtOnce"})
+        _exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+
+
+async def _leave(code: int) -> int:
+    """Let go of the loop: a task that will not end, such as that of an action, is left behind with the process."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        _, left = await asyncio.wait(left, timeout=LAST_CHANCE)
+    if left:
+        names = ", ".join(sorted({getattr(task.get_coro(), "__qualname__", "?") for task in left}))
+        logger.warning("left behind: %d tasks (%s)", len(left), names, extra={"event": "tasksLeft"})
+        _exit(code)
     return code
+
+
+def _exit(code: int) -> None:
+    """End now: nothing is waited for."""
+    logging.shutdown()
+    os._exit(code)
 
 
 def _status(app: App) -> str:

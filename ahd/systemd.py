@@ -22,16 +22,19 @@ class Notifier:
         mine = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         self._watchdog = int(environ.get("WATCHDOG_USEC", "0") or 0) / 1_000_000 if mine else 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._socket: socket.socket | None = None
+        if self._address:
+            # Kept open: the watchdog must be fed when no file descriptor is left too.
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.setblocking(False)
 
     def send(self, **fields: str) -> None:
         """Send `NAME=value` lines. What cannot be sent is lost: systemd has gone, and the service goes on."""
-        if not self._address:
+        if self._socket is None:
             return
         text = "\n".join(f"{name}={value}" for name, value in fields.items())
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-                sock.setblocking(False)
-                sock.sendto(text.encode(), self._address)
+            self._socket.sendto(text.encode(), self._address)
         except OSError:
             pass
 
@@ -53,10 +56,13 @@ class Notifier:
             self.send(WATCHDOG="1")
             self._timer = asyncio.get_running_loop().call_later(self._watchdog / 2, self.watch)
 
-    def unwatch(self) -> None:
-        """Feed it no more."""
+    def close(self) -> None:
+        """Say nothing any more."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 def passed_sockets(environ: Mapping[str, str]) -> dict[str, list[socket.socket]]:

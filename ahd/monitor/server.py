@@ -61,6 +61,9 @@ class Monitor:
                 self.addresses.append(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         self._lag.start()
 
+    def check(self, config: Config) -> None:
+        """Nothing: there is nothing to refuse."""
+
     def configure(self, config: Config, params: Mapping[str, Any]) -> None:
         """Nothing: where it listens stays."""
 

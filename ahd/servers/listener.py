@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .front import Front
-from .tls import renew
+from .tls import check, renew
 
 if TYPE_CHECKING:
     from ahd.config.model import Config, HttpServer
@@ -52,8 +52,12 @@ class Listener:
         bound = await self.front.listen_tcp(section.bind_ip, section.port, self._tls)
         self.addresses = [f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}" for host, port in bound]
 
+    def check(self, config: Config) -> None:
+        """Raises OSError when the certificate's files cannot be used."""
+        check(self._tls, config.http_server)
+
     def configure(self, config: Config, params: Mapping[str, Any]) -> None:
-        """Read the certificate again: who connects from now on gets what is in the files now. Raises OSError."""
+        """Read the certificate again: who connects from now on gets what is in the files now."""
         renew(self._tls, self._section)
 
     def stop_accepting(self) -> None:

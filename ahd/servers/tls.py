@@ -17,8 +17,13 @@ def tls_context(cert_file: Path, key_file: Path) -> ssl.SSLContext:
     return context
 
 
-def renew(context: ssl.SSLContext | None, section: HttpServer | TcpServer) -> None:
-    """Put what a section's certificate files hold now into a context in use. Raises OSError; then nothing changes."""
+def check(context: ssl.SSLContext | None, section: HttpServer | TcpServer) -> None:
+    """Whether a section's certificate files hold what `renew` can use. Raises OSError."""
     if context is not None and section.cert_file is not None and section.key_file is not None:
-        tls_context(section.cert_file, section.key_file)  # a bad pair must not get into the one that is in use
+        tls_context(section.cert_file, section.key_file)
+
+
+def renew(context: ssl.SSLContext | None, section: HttpServer | TcpServer) -> None:
+    """Put what a section's certificate files hold now, and `check` has found good, into a context in use."""
+    if context is not None and section.cert_file is not None and section.key_file is not None:
         context.load_cert_chain(section.cert_file, section.key_file)

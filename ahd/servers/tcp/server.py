@@ -15,7 +15,7 @@ from ahd.core.connection import Connection
 from ahd.core.message import Encode
 from ahd.core.verbs import Verbs
 from ahd.servers.drain import drain
-from ahd.servers.tls import renew
+from ahd.servers.tls import check, renew
 
 from . import parameters
 from .link import TcpLink
@@ -89,8 +89,12 @@ class TcpServer:
         self._settings = settings
         self.cork = min(CORK, settings.send_buffer // 4)
 
+    def check(self, config: Config) -> None:
+        """Raises OSError when the certificate's files cannot be used."""
+        check(self._tls, config.tcp_server)
+
     def configure(self, config: Config, params: Mapping[str, Any]) -> None:
-        """Take up other limits, and what is in the certificate's files now. Raises OSError."""
+        """Take up other limits, and what is in the certificate's files now."""
         renew(self._tls, config.tcp_server)
         limits = config.limits
         self.settings = replace(
