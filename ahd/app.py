@@ -59,7 +59,7 @@ THREADS, WAITING = 40, 1000
 """Threads for plain functions, and calls that may wait for one."""
 IDLE, SLOW = 75.0, 30.0
 """Seconds: an HTTP connection without a request, a body on its way."""
-LAST = 2.0
+LAST = 3.0
 """Seconds of `shutdown.timeout` that are kept for closing what the drain has left, at the most."""
 BACKLOG = 100
 """Verbs of one connection that may wait behind one that waits for the store."""
@@ -232,7 +232,7 @@ class App:
         self.draining = True
         shutdown = self.config.shutdown
         now = asyncio.get_running_loop().time
-        end = now() + shutdown.timeout - min(LAST, shutdown.timeout / 4)
+        end = now() + shutdown.timeout - min(LAST, shutdown.timeout / 2)
         if shutdown.delay:
             await asyncio.sleep(shutdown.delay)
         for server in reversed(self._started):
@@ -270,6 +270,8 @@ def _why(error: Exception) -> str:
         return f"{type(error).__name__}: {error}"
     text = error.strerror or str(error)
     bind = BIND.match(text)
+    if error.filename is not None:
+        return f"{error.filename}: {text[:1].lower()}{text[1:]}"
     return text if bind is None else f"{bind[1]}, port {bind[2]}: {bind[3]}"
 
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from ahd import __version__
+from ahd.alarm import Alarm
 from ahd.app import App, StartError, assemble
 from ahd.config import ConfigError, load
 from ahd.config.model import Config
@@ -50,6 +51,15 @@ def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(app: App) -> int:
+    alarm = Alarm()
+    alarm.start()
+    code = await _live(app)
+    alarm.stop()
+    return await _leave(code)
+
+
+async def _live(app: App) -> int:
+    """From the start to the end; the exit code."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
 
@@ -87,10 +97,10 @@ async def _serve(app: App) -> int:
         up = await _start(app, ended)
     except StartError as error:
         logger.error("%s", error, extra={"event": "startFailed"})
-        return await _leave(1)
+        return 1
     if not up:
         logger.info("ended before it had started", extra={"event": "ended"})
-        return await _leave(int(bool(lost)))
+        return int(bool(lost))
     # What is there now stays: the collector need not look at it again, and less often at the rest.
     gc.collect()
     gc.freeze()
@@ -103,7 +113,7 @@ async def _serve(app: App) -> int:
     notifier.stopping("draining", app.config.shutdown.timeout)
     code = await _end(app) or int(bool(lost))
     notifier.close()
-    return await _leave(code)
+    return code
 
 
 async def _start(app: App, ended: asyncio.Event) -> bool:

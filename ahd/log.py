@@ -12,6 +12,8 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ahd.logwriter import LogWriter
+
 LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 """The names of the file's levels."""
 FILTERED = "[FILTERED]"
@@ -66,9 +68,8 @@ def set_up(level: str, format: str, colors: bool | None) -> None:
         formatter = TextLines(terminal if colors is None else colors)
     else:
         formatter = JsonLines()
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LogWriter()
     handler.setFormatter(formatter)
-    handler.handleError = _unheard  # type: ignore[method-assign]
     root = logging.getLogger()
     root.handlers[:] = [handler]
     set_level(level)
@@ -79,8 +80,9 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(LEVELS[level])
 
 
-def _unheard(record: logging.LogRecord) -> None:
-    """A log that cannot be written (a full disk, a closed pipe) must not stop what it tells of."""
+def lines_lost() -> int:
+    """Lines that could not be written since the logs were set up: a full disk, a pipe that nobody reads."""
+    return sum(handler.lost for handler in logging.getLogger().handlers if isinstance(handler, LogWriter))
 
 
 def set_socket_io_level(level: int, enabled: bool) -> None:

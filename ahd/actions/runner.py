@@ -202,6 +202,8 @@ class Runner:
         self._threads.close()
         if tasks:
             await asyncio.wait(tasks, timeout=1)
+        if left := sorted({call.action.name for call in self._calls}):
+            logger.warning("actions that do not end: %s", ", ".join(left), extra={"event": "actionsLeft"})
 
     def _start(self, call: _Call, arguments: dict[str, Any], method: str) -> None:
         """Begin an action that may take its time."""

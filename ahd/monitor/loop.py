@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from ahd.alarm import BLOCKED
 from ahd.monitor.durations import Durations
 
 INTERVAL = 0.25
-BLOCKED = 1.0
-"""Seconds of lag from which on the loop counts as blocked."""
 REMEMBERED = 5.0
 """Seconds for which it goes on counting so afterwards: who asks meets it only between two blocks."""
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from ahd import __version__
 from ahd.core.verbs import ACTION
+from ahd.log import lines_lost
 from ahd.monitor.durations import Durations
 from ahd.monitor.loop import LoopLag
 from ahd.monitor.requests import BOUNDS, OK, Requests
@@ -61,6 +62,7 @@ class Metrics(Collector):
         if evicted is not None:
             yield CounterMetricFamily("ahd_cache_evictions", "Cached values given up to keep the bounds.", evicted)
         yield GaugeMetricFamily("ahd_actions_pending", "Actions under way.", sources.pending_actions())
+        yield CounterMetricFamily("ahd_log_lines_lost", "Log lines that could not be written.", lines_lost())
         yield from self._verbs()
         lags = self._lag.lags
         yield HistogramMetricFamily("ahd_event_loop_lag_seconds", "How late a timer of the event loop came.",

@@ -38,6 +38,8 @@ class Direct:
         self.client_of = client_of
         self.idle = idle
         self.slow = slow
+        self.ending = False
+        """Each answer is the last of its connection."""
         self._connections: set[DirectConnection] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._second = 0
@@ -71,6 +73,10 @@ class Direct:
     def forget(self, connection: DirectConnection) -> None:
         """A connection is lost, or somebody else's again."""
         self._connections.discard(connection)
+
+    def busy(self) -> bool:
+        """Whether an answer, or the rest of a request, is still to come on any connection."""
+        return any(connection.busy() for connection in self._connections)
 
     def date(self) -> bytes:
         """The Date field, made once a second."""

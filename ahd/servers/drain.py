@@ -28,7 +28,7 @@ async def drain(
     busy: Callable[[Client], bool],
     dismiss: Callable[[Client], None],
 ) -> None:
-    """Dismiss every client within `seconds`, the busy ones when they are not any more or after `patience` more."""
+    """Dismiss every client within `seconds`, the busy ones when they are not any more, or `patience` after that."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
     pause = min(seconds / len(clients), SLOWEST) if clients else 0.0
@@ -43,7 +43,7 @@ async def drain(
             waiting.append(client)
         else:
             dismiss(client)
-    deadline = loop.time() + patience
+    deadline = begun + seconds + patience
     while waiting and loop.time() < deadline:
         await asyncio.sleep(LOOK_AGAIN)
         for client in waiting:

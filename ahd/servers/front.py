@@ -36,6 +36,8 @@ _log = logging.getLogger(__name__)
 
 _BACKLOG: Final = 1024
 _LINGER: Final = 2.0  # seconds a refused client may go on sending before it is cut off
+_FIRST_REQUEST: Final = 1.0  # seconds a drain waits for the request of who has just connected
+_LOOK_AGAIN: Final = 0.02
 _HEAD_TOO_BIG: Final = b"the request's head is too big\n"
 _HEAD_TOO_SLOW: Final = b"the request's head did not come in time\n"
 
@@ -159,6 +161,20 @@ class Front:
     def connections(self) -> int:
         """How many are open, of all kinds."""
         return len(self._transports)
+
+    async def drain(self, patience: float) -> None:
+        """End each connection behind the answer to what it asks. Returns when nobody is owed one any more, or after
+        `patience` seconds; who has connected and not asked yet has a second for it."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        direct = self._direct
+        if direct is not None:
+            direct.ending = True
+        while loop.time() < now + patience:
+            owing = bool(self._heads) and loop.time() < now + _FIRST_REQUEST
+            if not owing and (direct is None or not direct.busy()):
+                break
+            await asyncio.sleep(_LOOK_AGAIN)
 
     def abort_all(self) -> None:
         """Cut every connection off."""
@@ -391,7 +407,9 @@ def _bind_unix(path: str, mode: int) -> socket.socket:
                     pass  # bind() says what is wrong
         sock.bind(path)
         os.chmod(path, mode)
-    except BaseException:
+    except BaseException as error:
         sock.close()
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = path  # bind() does not say which
         raise
     return sock

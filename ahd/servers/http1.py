@@ -257,6 +257,10 @@ class DirectConnection(asyncio.Protocol):
     def _idle(self) -> bool:
         return not self._queue and self._task is None
 
+    def busy(self) -> bool:
+        """Whether it is owed an answer, or is in the middle of a request."""
+        return not (self._complete and self._idle()) and not self._close
+
     def _refuse(self, status: int, sentence: str) -> None:
         """Answer what is wrong, after what was asked before, and end."""
         self._refused = True
@@ -277,6 +281,8 @@ class DirectConnection(asyncio.Protocol):
                 self._respond(request, "GET", False, False)
                 self._hang_up()
                 break
+            if self._direct.ending:
+                keep = False
             answer = self._direct.site.answer(request)
             if isinstance(answer, HttpResponse) and answer.file is None:
                 self._respond(answer, request.method, keep, old)
@@ -293,6 +299,7 @@ class DirectConnection(asyncio.Protocol):
         try:
             response = answer if isinstance(answer, HttpResponse) else await answer  # type: ignore[misc]
             assert isinstance(response, HttpResponse)
+            keep = keep and not self._direct.ending
             if response.file is None:
                 self._respond(response, method, keep, old)
             else:

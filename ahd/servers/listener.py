@@ -65,7 +65,8 @@ class Listener:
         self.front.close_listeners()
 
     async def drain(self, seconds: float, patience: float) -> None:
-        """Nothing: requests end by themselves, and Socket.IO's clients are sent away by Socket.IO."""
+        """Answer what was asked; Socket.IO's clients are sent away by Socket.IO, within this time too."""
+        await self.front.drain(seconds + patience)
 
     async def close(self) -> None:
         """Cut off what is still open."""

@@ -506,7 +506,7 @@ async def test_stop_answers_for_tasks_threads_and_what_has_not_begun(
         gate.set()
     await until(lambda: caller.runner.running == 0)
     assert len(caller.replies) == 3
-    assert not caplog.records
+    assert {record.message for record in caplog.records} == {"actions that do not end: block"}
 
 
 def test_an_action_in_a_thread_can_outlive_the_loop() -> None:

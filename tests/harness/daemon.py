@@ -79,7 +79,10 @@ class Daemon(Process):
                     ports[section] = {"port": free_port()}
             self._ports = ports
         self.config = merged(merged({"log": {"format": "json"}}, ports), config)
-        self.config_file.write_text(yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True))
+        # At once: a daemon that is told to reload may still be reading for the time before.
+        fresh = self.config_file.with_suffix(".new")
+        fresh.write_text(yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True))
+        fresh.replace(self.config_file)
 
     def events(self, event: str) -> list[dict[str, Any]]:
         """The JSON log lines with this `event`, in order."""
