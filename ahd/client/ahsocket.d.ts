@@ -73,6 +73,16 @@ export interface Bye {
   retryAfter: number;
 }
 
+/** Why the server is about to close the connection, and whether to come back. */
+export interface Closing {
+  code: string;
+  reason: string;
+  reconnect: boolean;
+  /** Milliseconds after which to come back. */
+  retryAfter?: number;
+  context: "api";
+}
+
 export interface Welcome {
   welcome: string;
   room: string;
@@ -102,7 +112,8 @@ export interface DetailsResponse extends Response {
 export interface Events {
   connected: (details: Details) => void;
   reconnected: (details: Details) => void;
-  disconnected: (reason: string) => void;
+  disconnected: (reason: string, closing: Closing | null) => void;
+  closing: (message: Closing) => void;
   /** The next attempt comes in `delay` milliseconds. */
   reconnecting: (delay: number, attempt: number) => void;
   welcome: (message: Welcome) => void;

@@ -100,7 +100,9 @@
    *
    * Events   connected(details)             the first time the connection can be used
    *          reconnected(details)           each later time; the room and the listened rooms are taken up again before
-   *          disconnected(reason)           the connection was lost or closed, or further attempts are given up
+   *          disconnected(reason, closing)  the connection was lost or closed, or further attempts are given up; `closing`
+   *                                         is what the server said about it, or null
+   *          closing(message)               the server is about to close the connection: {code, reason, reconnect, …}
    *          reconnecting(delay, attempt)   the next attempt comes in `delay` ms
    *          welcome(message), say(message) as the server sent them
    *          timeout(event, params, next)   no response within responseTimeout
@@ -139,6 +141,8 @@
       this._quitting = false;
       this._attempt = 0;
       this._bye = null;
+      /** What the server said last about closing this connection. */
+      this._closing = null;
       /** Room and listened rooms of the connection that was lost, until they are taken up again. */
       this._before = null;
       this._abandoned = false;
@@ -316,6 +320,10 @@
         if (message && message.bye) this._bye = message;
         this.emit("say", message);
       });
+      this.ws.on("closing", (message) => {
+        this._closing = message;
+        this.emit("closing", message);
+      });
       this.ws.on("connect_error", (error) => {
         this.emit("error", error);
         this._connectFailed(error.message);
@@ -330,6 +338,7 @@
       this._clearTimers();
       this._welcomeTimer = setTimeout(() => this._abandon(), this.responseTimeout);
       this.messageCount = 0;
+      this._closing = null;
       if (typeof window === "object" && window.addEventListener) window.addEventListener("online", this._online);
       this.ws.connect();
     }
@@ -384,7 +393,8 @@
       // Socket.IO keeps what it could not send for the next connection, where it would upset the count.
       this.ws.sendBuffer = [];
       if (this.state === "connected") this._before = { room: this.room, listening: [...this.listening] };
-      const dismissed = reason === "io server disconnect" && !this._bye;
+      // A server of before `closing` says so by the way in which it closes.
+      const dismissed = this._closing ? this._closing.reconnect === false : reason === "io server disconnect" && !this._bye;
       const closedHere = reason === "io client disconnect" && !this._abandoned;
       const final = this._quitting || dismissed || closedHere || !this._mayRetry();
       this._abandoned = false;
@@ -421,10 +431,10 @@
 
     _delay() {
       const { reconnectionDelay, reconnectionDelayMax, randomizationFactor } = this.options;
-      const bye = this._bye;
-      this._bye = null;
-      if (bye) {
-        const retryAfter = Number(bye.retryAfter) || 0;
+      const said = this._bye || this._closing;
+      this._bye = this._closing = null;
+      if (said && said.retryAfter !== undefined) {
+        const retryAfter = Number(said.retryAfter) || 0;
         return Math.round(retryAfter + Math.random() * Math.max(retryAfter, reconnectionDelay));
       }
       const delay = Math.min(reconnectionDelay * 2 ** this._attempt, reconnectionDelayMax);
@@ -442,8 +452,8 @@
     }
 
     _tellDisconnected(reason) {
-      this.emit("disconnected", reason);
-      this.emit("disconnect", reason); // its name in 2013
+      this.emit("disconnected", reason, this._closing);
+      this.emit("disconnect", reason, this._closing); // its name in 2013
     }
 
     _stateWhileOpening() {

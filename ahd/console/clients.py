@@ -173,4 +173,6 @@ def _event(data: Any) -> str:
         return "welcome"
     if data.get("context") == "response":
         return "response"
+    if "reconnect" in data:
+        return "closing"
     return "say" if data.get("context") in ("user", "api") and "error" not in data else "error"

@@ -91,6 +91,8 @@ def shown(event: str, data: Any) -> str:
         return f"the server says goodbye: {data.get('reason')}"
     if event == "say" and "dropped" in data:
         return f"{data['dropped']} says were lost: you read too slowly"
+    if event == "closing":
+        return f"the server closes the connection: {data.get('reason')}"
     if "error" in data:
         return f"error: {data['error']}"
     rest = {key: value for key, value in data.items() if key not in ("context", "messageCount")}

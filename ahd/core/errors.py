@@ -74,18 +74,44 @@ def bad_parameter(name: str, reason: str) -> Refused:
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """Why a connection is closed by the server.
+    """Why a connection is closed by the server; what the client is told of it is `message.closing`.
 
-    `reason` is the sentence of the log and of the client, `code` the WebSocket close code, `again` whether the
-    client should come back by itself.
+    `code` is a word for programs, `reason` the sentence of the log and of the client, `websocket` the WebSocket close
+    code, `again` whether the client should come back by itself. A client that asked to be closed is not `told`.
     """
 
+    code: str
     reason: str
-    code: int
+    websocket: int
     again: bool
+    told: bool = True
 
 
-CLIENT_QUIT = Disconnect("the client said quit", 1000, False)
-SERVER_SHUTDOWN = Disconnect("server shutdown", 1001, True)
-SLOW_CONSUMER = Disconnect("the client reads too slowly", 1008, True)
-STORE_LOST = Disconnect("the store is unavailable", 1013, True)
+BAD_PACKET = "badPacket"
+TOO_LARGE = "tooLarge"
+
+CLIENT_QUIT = Disconnect("quit", "the client said quit", 1000, False, told=False)
+DISCONNECTED = Disconnect("disconnected", "disconnected by the server", 1000, False)
+SERVER_SHUTDOWN = Disconnect("shutdown", "server shutdown", 1001, True)
+SERVER_ERROR = Disconnect("serverError", "the server experienced an internal error", 1011, True)
+SLOW_CONSUMER = Disconnect("slowConsumer", "the client reads too slowly", 1008, True)
+STORE_LOST = Disconnect("storeAway", STORE_UNAVAILABLE, 1013, True)
+PING_TIMEOUT = Disconnect("pingTimeout", "no answer to a heartbeat", 1001, True)
+
+
+CLOSING_CODES = frozenset({
+    *(one.code for one in (DISCONNECTED, SERVER_SHUTDOWN, SERVER_ERROR, SLOW_CONSUMER, STORE_LOST, PING_TIMEOUT)),
+    BAD_PACKET,
+    TOO_LARGE,
+})  # fmt: skip
+"""Every code that a client may be told."""
+
+
+def bad_packet(why: str, websocket: int = 1002) -> Disconnect:
+    """The client has broken the protocol."""
+    return Disconnect(BAD_PACKET, why, websocket, True)
+
+
+def too_large(size: int) -> Disconnect:
+    """The client has sent a message of more than `size` bytes."""
+    return Disconnect(TOO_LARGE, f"a message may have {size} bytes", 1009, True)

@@ -43,8 +43,11 @@ class Link(Protocol):
     def send(self, event: str, data: JsonObject) -> None:
         """Send an event. Never waits; bounded: full leads to the limits' named outcome. Nothing after close."""
 
-    def close(self, reason: Disconnect) -> None:
-        """Close the connection once what was sent has left. Idempotent."""
+    def close(self, reason: Disconnect, retry_after: int | None = None) -> None:
+        """Tell the client why (the event `closing`) and close once what was sent has left. Idempotent.
+
+        `retry_after`: milliseconds after which it should come back, if it should.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ahd.core.errors import Disconnect
+
 JsonObject = dict[str, Any]
 Encode = Callable[[Any], bytes]
 """JSON text of a value as UTF-8 bytes; raises ValueError or TypeError when the value has none."""
@@ -45,6 +47,14 @@ def welcome(text: str, room: str) -> JsonObject:
 def goodbye(reason: str, retry_after_ms: int) -> JsonObject:
     """The say that comes before a drain closes the connection; `retry_after_ms` spreads the clients' return."""
     return {"bye": "bye", "reason": reason, "context": "api", "retryAfter": retry_after_ms}
+
+
+def closing(why: Disconnect, retry_after_ms: int | None = None) -> JsonObject:
+    """The last event before the server closes a connection: why, and whether (and when) to come back."""
+    data: JsonObject = {"code": why.code, "reason": why.reason, "reconnect": why.again}
+    if retry_after_ms is not None:
+        data["retryAfter"] = retry_after_ms
+    return {**data, "context": "api"}
 
 
 class Say:

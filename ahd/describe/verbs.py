@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ahd.core.errors import CLOSING_CODES
+
 JsonSchema = dict[str, Any]
 
 _TEXT = {"type": "string"}
@@ -95,6 +97,19 @@ EVENTS = {
                 ),
             ]
         },
+    ),
+    "closing": Verb(
+        "Why the server is about to close the connection.",
+        struct(
+            {
+                "code": {"enum": sorted(CLOSING_CODES), "description": "A word for programs."},
+                "reason": _TEXT,
+                "reconnect": {"type": "boolean", "description": "Whether to come back."},
+                "retryAfter": {"type": "integer", "description": "Milliseconds after which to come back."},
+                "context": {"const": "api"},
+            },
+            optional=("retryAfter",),
+        ),
     ),
 }
 

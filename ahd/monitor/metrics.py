@@ -57,6 +57,8 @@ class Metrics(Collector):
                        [((server,), figures.slow_consumers) for server, figures in sending])  # fmt: skip
         yield _counter("ahd_says_dropped", "Says dropped for clients that read too slowly.", ("server",),
                        [((server,), figures.dropped) for server, figures in sending])  # fmt: skip
+        closings = [((server, code), count) for server, each in sending for code, count in each.closings.items()]
+        yield _counter("ahd_closings", "Clients closed by the server, by why.", ("server", "code"), closings)
         yield GaugeMetricFamily("ahd_store_up", "Whether the store is there.", sources.store.away() is None)
         evicted = getattr(sources.store.cache, "evicted", None)
         if evicted is not None:

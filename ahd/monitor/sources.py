@@ -14,10 +14,14 @@ from ahd.core.rooms import Rooms
 
 
 class Sender(Protocol):
-    """A kind of server's clients that read too slowly: closed ones, and says dropped."""
+    """A kind of server's clients that were closed, and those that read too slowly: closed ones, and says dropped.
+
+    `closings` is by the code of the event `closing`.
+    """
 
     slow_consumers: int
     dropped: int
+    closings: dict[str, int]
 
 
 class Engine(Sender, Protocol):
@@ -64,10 +68,11 @@ class Application(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SendFigures:
-    """What happened to clients of one kind of server that read too slowly: closed ones, and says dropped."""
+    """What happened to clients of one kind of server: see `Sender`."""
 
     slow_consumers: int
     dropped: int
+    closings: Mapping[str, int]
 
 
 class Sources:
@@ -102,7 +107,11 @@ class Sources:
             "webSocket": None if self._app.sio is None else self._app.sio.engine,
             "socket": self._app.tcp,
         }
-        return {kind: SendFigures(one.slow_consumers, one.dropped) for kind, one in senders.items() if one is not None}
+        return {
+            kind: SendFigures(one.slow_consumers, one.dropped, one.closings)
+            for kind, one in senders.items()
+            if one is not None
+        }
 
     def pending_actions(self) -> int:
         """Actions under way."""

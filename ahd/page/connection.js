@@ -87,12 +87,13 @@ export function startConnection(socket) {
     byId("details").replaceChildren(...Object.entries(rows).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   }
 
-  socket.on("disconnected", () => {
+  socket.on("disconnected", (reason, closing) => {
+    const why = closing ? `: ${closing.reason}` : "";
     if (socket.state === "disconnected") {
-      note("The server has closed the connection.");
+      note(`The server has closed the connection${why}.`);
       show("Offline", { offer: "Connect" });
     } else {
-      note("The connection was lost.");
+      note(`The connection was lost${why}.`);
     }
   });
   socket.on("reconnecting", showWaiting);

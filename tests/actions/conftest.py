@@ -55,7 +55,7 @@ class Caller:
     def send(self, event: str, data: JsonObject) -> None:
         raise NotImplementedError
 
-    def close(self, reason: Disconnect) -> None:
+    def close(self, reason: Disconnect, retry_after: int | None = None) -> None:
         raise NotImplementedError
 
     def answer(self, reply: JsonObject) -> None:

@@ -59,7 +59,7 @@ function open(options = {}, callback) {
   const io = (...args) => (ws = new FakeSocket(args.at(-1)));
   const socket = new AHsocket({ io, ...options }, callback);
   const heard = [];
-  for (const event of ["connected", "reconnected", "disconnected", "reconnecting", "error", "say", "welcome", "timeout"]) {
+  for (const event of ["connected", "reconnected", "disconnected", "reconnecting", "error", "say", "welcome", "timeout", "closing"]) {
     socket.on(event, (...args) => heard.push([event, ...args]));
   }
   const names = () => heard.map(([event]) => event);
@@ -365,6 +365,31 @@ test("a server that closes without bye is not called again", () => {
   assert.equal(socket.state, "disconnected");
   mock.timers.tick(60000);
   assert.equal(ws.opened, 1);
+});
+
+test("a server says why it closes, and whether to come back: disconnected carries it", () => {
+  for (const [reconnect, retryAfter, state] of [[true, 9000, "reconnecting"], [false, undefined, "disconnected"]]) {
+    const { socket, ws, heard } = open();
+    ws.accept();
+    const closing = { code: "tooManyMessages", reason: "too many messages", reconnect, retryAfter, context: "api" };
+    ws.fire("closing", closing);
+    assert.deepEqual(heard.at(-1), ["closing", closing]);
+    // What it said counts, whatever way it then closes.
+    ws.drop(reconnect ? "io server disconnect" : "transport close");
+    assert.equal(socket.state, state);
+    const told = heard.filter(([event]) => event === "disconnected");
+    assert.deepEqual(told, [["disconnected", reconnect ? "io server disconnect" : "transport close", closing]]);
+    mock.timers.tick(8999);
+    assert.equal(ws.opened, 1);
+    mock.timers.tick(9002);
+    assert.equal(ws.opened, reconnect ? 2 : 1);
+    if (!reconnect) socket.connect();
+    ws.accept();
+    ws.drop();
+    // It is forgotten with the connection it was about.
+    assert.deepEqual(heard.findLast(([event]) => event === "disconnected"), ["disconnected", "transport close", null]);
+    socket.quit();
+  }
 });
 
 test("quit asks the server to close, and stays closed", async () => {

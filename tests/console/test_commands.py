@@ -67,6 +67,7 @@ def test_replies() -> None:
         ("say", {"message": "hi", "room": "r", "from": "me"}, "[r] me: hi"),
         ("say", {"message": {"a": 1}, "room": "r", "from": None}, '[r] server: {"a": 1}'),
         ("say", {"bye": "bye", "reason": "server shutdown"}, "the server says goodbye: server shutdown"),
+        ("closing", {"code": "tooLarge", "reason": "too large"}, "the server closes the connection: too large"),
         ("say", {"dropped": 3, "context": "api"}, "3 says were lost: you read too slowly"),
         ("response", {"context": "response", "status": "OK", "messageCount": 1}, "OK"),
         ("response", {"context": "response", "error": "no", "messageCount": 1}, "error: no"),

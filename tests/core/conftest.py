@@ -53,7 +53,7 @@ class ListLink:
     def send(self, event: str, data: JsonObject) -> None:
         self.events.append((event, data))
 
-    def close(self, reason: Disconnect) -> None:
+    def close(self, reason: Disconnect, retry_after: int | None = None) -> None:
         self.closed = reason
 
     def said(self) -> list[tuple[str, str, Any]]:

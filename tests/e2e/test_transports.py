@@ -290,4 +290,9 @@ def test_a_signal_ends_it(start_daemon: StartDaemon, connect: Connect, name: str
     said = client.expect("say", lambda say: say.get("bye") == "bye")
     assert set(said) == {"bye", "reason", "context", "retryAfter"}
     assert said["reason"] == "server shutdown"
+    closing = client.expect("closing")
+    assert closing == {
+        "code": "shutdown", "reason": "server shutdown", "reconnect": True, "retryAfter": said["retryAfter"],
+        "context": "api",
+    }  # fmt: skip
     assert client.expect("disconnect") == "transport close"

@@ -40,6 +40,9 @@ class Recorder:
         self.heard.append(data)
         self.websocket.send_binary(data)
 
+    def last_words(self, code: int, reason: str) -> bytes:
+        return b""
+
     def on_lost(self, code: int, reason: str) -> None:
         self.lost.append((code, reason))
 

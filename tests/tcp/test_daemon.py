@@ -159,6 +159,7 @@ def test_a_stop_says_goodbye(tcp: Daemon) -> None:
     assert lines.read("response")["sleepDuration"] == 500
     bye = lines.read("api")
     assert (bye["bye"], bye["reason"]) == ("bye", "server shutdown")
+    assert lines.read("api")["code"] == "shutdown"
     assert lines.file.readline() == b""
     assert tcp.wait() == 0
     lines.close()

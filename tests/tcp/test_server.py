@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ahd.core.errors import StoreUnavailable
-from ahd.core.message import Say
+from ahd.core.errors import SERVER_SHUTDOWN, STORE_LOST, StoreUnavailable
+from ahd.core.message import Say, closing
 from tests.tcp.conftest import PARAMS, SETTINGS, Client, Subject, on_each_loop
 
 
@@ -326,7 +326,7 @@ async def test_a_store_that_is_away(subject: Subject) -> None:
     subject.store.presence.enter = away  # type: ignore[assignment,method-assign]
     await subject.start()
     client = await subject.raw()
-    assert await client.rest() == [{"error": "the store is unavailable", "context": "api"}]
+    assert await client.rest() == [closing(STORE_LOST)]
 
 
 @on_each_loop
@@ -337,13 +337,16 @@ async def test_a_drain(running: Subject) -> None:
     await until(lambda: running.actions.waiting)
     running.server.stop_accepting()
     draining = asyncio.create_task(running.server.drain(0.1, 10))
-    bye = (await idle.rest())[-1]
+    bye, last = (await idle.rest())[-2:]
+    assert last == closing(SERVER_SHUTDOWN, bye["retryAfter"])
     assert bye == {"bye": "bye", "reason": "server shutdown", "context": "api", "retryAfter": bye["retryAfter"]}
     assert 500 <= bye["retryAfter"] <= 3000
     assert not draining.done()
     running.actions.waiting.pop()()
     values = [value for value in await busy.rest() if value["context"] != "user"]
-    assert [value.get("messageCount", value.get("bye")) for value in values] == [2, 1, "bye"]
+    assert [value.get("messageCount", value.get("bye", value.get("code"))) for value in values] == [
+        2, 1, "bye", "shutdown",
+    ]  # fmt: skip
     await draining
     assert not running.server.links
     with pytest.raises(ConnectionRefusedError):

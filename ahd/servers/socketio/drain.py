@@ -35,6 +35,7 @@ def dismiss(engine: Engine, socket: EngineSocket) -> None:
     """Tell one client why it is closed and when to come back, and close it so that it does."""
     if socket.closed:
         return
+    back = retry_after()
     if socket.connection is not None:
-        socket.connection.link.send("say", goodbye(SERVER_SHUTDOWN.reason, retry_after()))
-    engine.end(socket, engine.reason.SERVER_DISCONNECT, SERVER_SHUTDOWN.code, SERVER_SHUTDOWN.reason)
+        socket.connection.link.send("say", goodbye(SERVER_SHUTDOWN.reason, back))
+    engine.dismiss(socket, SERVER_SHUTDOWN, retry_after=back)

@@ -9,13 +9,15 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 import engineio
 
 from ahd.codec import encode
+from ahd.core.errors import CLOSING_CODES, PING_TIMEOUT, SERVER_SHUTDOWN, SLOW_CONSUMER, Disconnect, bad_packet
 
+from .frames import encode_text
 from .rooms import Turn
 from .socket import CLOSE, NOOP, PING, PING_FRAME, EngineSocket
 from .wheel import Due, Wheel
@@ -37,7 +39,8 @@ CONNECT_TIME = 45.0
 
 class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has no types
     """All sessions of this node. `on_message(socket, data)` takes Socket.IO packets (without Engine.IO's "4"),
-    `on_attachment(socket, data)` binary messages, `on_end(socket, reason)` the end of each session, once."""
+    `on_attachment(socket, data)` binary messages, `on_end(socket, reason)` the end of each session, once;
+    `on_dismiss(socket, why, retry_after)` is asked for the last packets of one that the server ends."""
 
     def __init__(self, plan: SocketIOPlan, limits: Limits, **options: Any) -> None:
         super().__init__(
@@ -64,9 +67,12 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
         """Connections closed because they read too slowly."""
         self.dropped = 0
         """Says dropped for connections that read too slowly."""
+        self.closings = dict.fromkeys(CLOSING_CODES, 0)
+        """Connections closed by the server, by the code of why."""
         self.now = time.monotonic
         self.on_message: Callable[[EngineSocket, bytes], None] = _nothing
         self.on_attachment: Callable[[EngineSocket, bytes], None] = _nothing
+        self.on_dismiss: Callable[[EngineSocket, Disconnect, int | None], list[bytes]] = _no_words
         self.on_end: Callable[[EngineSocket, str], None] = _nothing
         grain = min(max(min(plan.ping_interval, plan.ping_timeout) / 20, 0.01), 0.5)
         self.wheel = Wheel(grain, self._due)
@@ -190,7 +196,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
         if socket.closed:
             self.lingering.pop(socket.sid, None)
         elif socket.awaiting_pong:
-            self.end(socket, self.reason.PING_TIMEOUT)
+            self.dismiss(socket, PING_TIMEOUT, self.reason.PING_TIMEOUT)
         elif not socket.joined and self.now() - socket.opened > CONNECT_TIME:
             self.fail(socket, "no namespace was connected in time")
         else:
@@ -203,14 +209,42 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
 
     # -- ending
 
-    def fail(self, socket: EngineSocket, why: str) -> None:
-        """A packet that breaks the protocol ends the session."""
-        logger.info("%s: %s", socket.sid, why, extra={"event": "badPacket", "connection": socket.sid, "why": why})
-        socket.broken = True
-        self.end(socket, self.reason.TRANSPORT_ERROR)
+    def fail(self, socket: EngineSocket, why: str, detail: object = "") -> None:
+        """A packet that breaks the protocol ends the session. `detail` is for the log alone."""
+        self.break_off(socket, bad_packet(why), f"{why}: {detail}" if detail else why)
 
-    def end(self, socket: EngineSocket, reason: str, code: int = 1000, text: str = "") -> None:
-        """End a session. Again is no error. The client may come back; tell it not to before, if it should not."""
+    def break_off(self, socket: EngineSocket, why: Disconnect, logged: str) -> None:
+        """A client has done what it may not: end its session."""
+        self.log_fault(socket, why, logged)
+        socket.broken = True
+        self.dismiss(socket, why, self.reason.TRANSPORT_ERROR)
+
+    def log_fault(self, socket: EngineSocket, why: Disconnect, logged: str) -> None:
+        """Write down what a client has done that it may not."""
+        extra = {"event": why.code, "connection": socket.sid, "why": logged}
+        logger.info("%s: %s", socket.sid, logged, extra=extra)
+
+    def dismiss(self, socket: EngineSocket, why: Disconnect, reason: str = "", retry_after: int | None = None) -> None:
+        """Tell a client why it is closed, and whether to come back, and end its session. Again is no error.
+
+        `reason` is what python-socketio's disconnect handlers are told.
+        """
+        if socket.closed:
+            return
+        if self.turn.group is not None:
+            self.turn.settle(socket)
+        last = self.last_packets(socket, why, retry_after)
+        self.end(socket, reason or self.reason.SERVER_DISCONNECT, why.websocket, why.reason, last)
+
+    def last_packets(self, socket: EngineSocket, why: Disconnect, retry_after: int | None = None) -> list[bytes]:
+        """What is said to a client before it is closed; counted as said."""
+        self.closings[why.code] = self.closings.get(why.code, 0) + 1
+        return self.on_dismiss(socket, why, retry_after)
+
+    def end(
+        self, socket: EngineSocket, reason: str, code: int = 1000, text: str = "", last: Sequence[bytes] = ()
+    ) -> None:
+        """End a session, `last` its last packets. Again is no error."""
         if socket.closed:
             return
         socket.closing = socket.closed = True
@@ -218,12 +252,12 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
         self.wheel.take(socket)
         ws = socket.ws
         if ws is not None:
-            ws.close(code, text)
-        elif socket.poll is not None:
+            ws.close(code, text, b"".join(map(encode_text, last)))
+        elif socket.poll is not None and not last:
             # Who has closed itself needs no CLOSE; its poll has to end all the same.
-            last = NOOP if reason == self.reason.CLIENT_DISCONNECT else CLOSE
-            socket.answer_poll([*socket.collect_all(), last])
-        elif reason in (self.reason.SERVER_DISCONNECT, self.reason.TRANSPORT_CLOSE):
+            socket.answer_poll([NOOP if reason == self.reason.CLIENT_DISCONNECT else CLOSE])
+        elif last or reason in (self.reason.SERVER_DISCONNECT, self.reason.TRANSPORT_CLOSE):
+            socket.take_leave(last)
             self.lingering[socket.sid] = socket
             self.wheel.put(socket, LINGER)
         socket.inbox = None
@@ -243,7 +277,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
             asyncio.get_running_loop().call_soon(self._close_slow, socket)
 
     def _close_slow(self, socket: EngineSocket) -> None:
-        self.end(socket, self.reason.TRANSPORT_CLOSE, 1008, "the client reads too slowly")
+        self.dismiss(socket, SLOW_CONSUMER, self.reason.TRANSPORT_CLOSE)
 
     def count_dropped(self, socket: EngineSocket) -> None:
         """One say was dropped for it."""
@@ -280,10 +314,14 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
         """Stop the heartbeats and let go of every session."""
         self.wheel.stop()
         for socket in list(self.sockets.values()):
-            self.end(socket, self.reason.SERVER_DISCONNECT)
+            self.dismiss(socket, SERVER_SHUTDOWN)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)
 
 
 def _nothing(*_: Any) -> None:
     """Stands for the Socket.IO server until it is there."""
+
+
+def _no_words(*_: Any) -> list[bytes]:
+    return []

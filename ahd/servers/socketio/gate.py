@@ -119,6 +119,10 @@ class Probe:
     def on_binary(self, data: bytes) -> None:
         self._ws.close(1002, "not a probe")
 
+    def last_words(self, code: int, reason: str) -> bytes:
+        """Nothing: the session lives on polling."""
+        return b""
+
     def on_lost(self, code: int, reason: str) -> None:
         self._timer.cancel()
         if self._probed and self._socket.ws is None:

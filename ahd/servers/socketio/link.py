@@ -13,9 +13,6 @@ from .rooms import SocketGroup
 if TYPE_CHECKING:
     from .socket import EngineSocket
 
-NAMESPACE_DISCONNECT = b"41"
-"""Tells a client that the server wants it gone: it does not reconnect by itself."""
-
 
 class SocketLink:
     """A client's session, seen from the core."""
@@ -31,14 +28,8 @@ class SocketLink:
     def send(self, event: str, data: JsonObject) -> None:
         self.socket.put(b"42" + encode([event, data]))
 
-    def close(self, reason: Disconnect) -> None:
-        socket = self.socket
-        if socket.closed:
-            return
-        if not reason.again:
-            socket.put(NAMESPACE_DISCONNECT)
-        engine = socket.server
-        engine.end(socket, engine.reason.SERVER_DISCONNECT, reason.code, reason.reason)
+    def close(self, reason: Disconnect, retry_after: int | None = None) -> None:
+        self.socket.server.dismiss(self.socket, reason, retry_after=retry_after)
 
     def respond(self, reply: JsonObject) -> None:
         """The answer to a verb that asked for no acknowledgement: the event `response`. TypeError, ValueError: the

@@ -17,10 +17,11 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+from ahd.core.errors import too_large
 from ahd.servers.http import HttpRequest, HttpResponse
 
 from .handshake import Handshake
-from .socket import NOOP, EngineSocket
+from .socket import CLOSE, NOOP, EngineSocket
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -108,8 +109,7 @@ class Polling:
             return self._handshake(request, query)
         socket = engine.sockets.get(sid)
         if socket is None:
-            gone = engine.lingering.pop(sid, None) if request.method == "GET" else None
-            return error(1) if gone is None else [*gone.collect_all(), b"1"]
+            return self._last_poll(sid) if request.method == "GET" else error(1)
         if query.get("EIO", "4") != "4":
             return error(5)
         if request.method == "GET":
@@ -138,6 +138,17 @@ class Polling:
         return response
 
     # -- polls
+
+    def _last_poll(self, sid: str) -> HttpResponse | list[bytes]:
+        """What a session that has ended still has to say, and then that it has."""
+        gone = self._engine.lingering.get(sid)
+        if gone is None:
+            return error(1)
+        packets = gone.collect_all()
+        if not packets:
+            del self._engine.lingering[sid]
+            packets = [CLOSE]
+        return packets
 
     def _poll(self, socket: EngineSocket) -> HttpResponse | list[bytes] | EngineSocket:
         engine = self._engine
@@ -195,7 +206,8 @@ class Polling:
             engine.fail(socket, "a post that is not text")
             return error(3)
         if len(body) > self._plan.max_message_size:
-            engine.fail(socket, "a post larger than a message may be")
+            why = too_large(self._plan.max_message_size)
+            engine.break_off(socket, why, why.reason)
             return HttpResponse(413, list(_JSON), b'{"code":3,"message":"Payload too large"}')
         for packet in body.split(SEPARATOR):
             if packet[:1] != b"b":

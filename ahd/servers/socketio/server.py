@@ -12,10 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import socketio
-from socketio.packet import Packet
+from socketio.packet import EVENT, Packet
 
-from ahd.codec import PacketJson, decode
+from ahd.codec import PacketJson, decode, encode
 from ahd.core.connection import Connection
+from ahd.core.errors import DISCONNECTED, Disconnect
+from ahd.core.message import closing
 from ahd.core.verbs import NAMES, Verbs
 
 from .clients import ClientIndex, send
@@ -75,6 +77,7 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
         self.engine.on_message = self._on_message
         self.engine.on_attachment = self._on_attachment
         self.engine.on_end = self._on_end
+        self.engine.on_dismiss = self._last_packets
         self.environ = Environs(self.engine)
         self._params = params
         self._verbs: Verbs | None = None
@@ -145,7 +148,7 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
             packet = self.packet_class(encoded_packet=data.decode())
             self._check(socket, packet)
         except (ValueError, TypeError, RecursionError) as why:
-            self.engine.fail(socket, f"a bad packet: {why}")
+            self.engine.fail(socket, "a bad packet", why)
             return
         if packet.attachment_count:
             self._binary_packet[socket.sid] = packet
@@ -187,7 +190,7 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
             whole = packet.add_attachment(data)
         except (ValueError, TypeError, IndexError, KeyError, RecursionError) as why:
             del self._binary_packet[socket.sid]
-            self.engine.fail(socket, f"a bad attachment: {why}")
+            self.engine.fail(socket, "a bad attachment", why)
             return
         if whole:
             del self._binary_packet[socket.sid]
@@ -207,11 +210,35 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
         else:
             await self._handle_ack(socket.sid, namespace, packet.id, packet.data)
 
+    def _last_packets(self, socket: EngineSocket, why: Disconnect, retry_after: int | None) -> list[bytes]:
+        """Why a client is closed, in each of its namespaces; and that it shall not come back by itself."""
+        said = encode(["closing", closing(why, retry_after)]) if why.told else b""
+        packets = []
+        for name in self._namespaces_of(socket):
+            namespace = b"" if name == "/" else name.encode() + b","
+            if said:
+                packets.append(b"42" + namespace + said)
+            if not why.again:
+                packets.append(b"41" + namespace)
+        return packets
+
+    def _namespaces_of(self, socket: EngineSocket) -> list[str]:
+        manager = self.manager
+        return [name for name in manager.get_namespaces() if manager.sid_from_eio_sid(socket.sid, name) is not None]
+
+    async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
+        """python-socketio's way to let a client of a namespace go, who is told before."""
+        name = namespace or "/"
+        eio_sid = self.manager.eio_sid_from_sid(sid, name)
+        if eio_sid in self.engine.sockets and self.manager.is_connected(sid, name):
+            await self._send_packet(eio_sid, self.packet_class(EVENT, ["closing", closing(DISCONNECTED)], name))
+        await super().disconnect(sid, namespace=namespace, ignore_queue=ignore_queue)
+
     def _on_end(self, socket: EngineSocket, reason: str) -> None:
         self._binary_packet.pop(socket.sid, None)
         if socket.connection is not None and self._verbs is not None:
             self._verbs.closed(socket.connection)
-        mine = [n for n in self.manager.get_namespaces() if self.manager.sid_from_eio_sid(socket.sid, n) is not None]
+        mine = self._namespaces_of(socket)
         if mine == ["/"] and not self._handled("disconnect", "/"):
             sid = self.manager.sid_from_eio_sid(socket.sid, "/")
             self.manager.basic_disconnect(sid, "/")

@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 from base64 import b64decode, b64encode
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engineio.async_socket import AsyncSocket
 
-from .frames import encode_binary, encode_text
+from ahd.core.errors import SERVER_ERROR, bad_packet, too_large
+
+from .frames import INTERNAL_ERROR, TOO_BIG, encode_binary, encode_text
 
 if TYPE_CHECKING:
     from ahd.core.connection import Connection
@@ -204,6 +207,17 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         """A binary message of the WebSocket: an attachment."""
         self.server.receive_binary(self, data)
 
+    def last_words(self, code: int, reason: str) -> bytes:
+        """Why the WebSocket is about to close."""
+        if code == TOO_BIG:
+            why = too_large(self.server.max_http_buffer_size)
+        elif code == INTERNAL_ERROR:
+            why = SERVER_ERROR
+        else:
+            why = bad_packet(reason, code)
+        self.server.log_fault(self, why, why.reason)
+        return b"".join(map(encode_text, self.server.last_packets(self, why)))
+
     def on_lost(self, code: int, reason: str) -> None:
         """The WebSocket is gone."""
         self.server.end(self, self.server.reason.TRANSPORT_CLOSE)
@@ -243,6 +257,15 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
                 ws.write(encode_binary(b64decode(packet[1:])))
             else:
                 ws.send_text(packet)
+
+    def take_leave(self, packets: Sequence[bytes]) -> None:
+        """Answer the poll that waits with the last packets, or keep them for the next one. CLOSE comes in a poll of its
+        own: Socket.IO's JavaScript client forgets what came with it."""
+        if self.poll is not None:
+            self.answer_poll([*packets])
+        elif packets:
+            self.outbox = self.outbox or deque()
+            self.outbox.extend((packet, False) for packet in packets)
 
     def collect_all(self) -> list[bytes]:
         """Empty the outbox."""

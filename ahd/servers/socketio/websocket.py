@@ -50,6 +50,11 @@ class Handler(Protocol):
         """One whole binary message."""
         ...
 
+    def last_words(self, code: int, reason: str) -> bytes:
+        """Encoded frames to send before the close frame, as the WebSocket closes of its own accord: the peer broke the
+        protocol, or a handler raised. on_lost() follows."""
+        ...
+
     def on_lost(self, code: int, reason: str) -> None:
         """The connection is over. Exactly once. `code` is the peer's close code (1005: it gave none), the code this
         side closed with (close(), or a violation of the protocol), or 1006 when the connection broke."""
@@ -186,13 +191,13 @@ class WebSocket(asyncio.Protocol):
         size = self._transport.get_write_buffer_size()
         return size + sum(map(len, self._cork)) if self._cork else size
 
-    def close(self, code: int = frames.NORMAL, reason: str = "") -> None:
-        """Start the close handshake; after `close_timeout` seconds the connection is aborted. on_lost() follows when
-        it is over."""
+    def close(self, code: int = frames.NORMAL, reason: str = "", last: bytes = b"") -> None:
+        """Start the close handshake, `last` (encoded frames) before it, whatever is unsent; after `close_timeout`
+        seconds the connection is aborted. on_lost() follows when it is over."""
         if self._state:
             return
         self._close = (code, reason)
-        self._say_close(frames.encode_close(code, reason))
+        self._say_close(last + frames.encode_close(code, reason))
 
     @property
     def deflates(self) -> bool:
@@ -264,7 +269,7 @@ class WebSocket(asyncio.Protocol):
                     self._fail(*self._parser.failure)
         except Exception:
             _log.exception("a message could not be handled")
-            self.close(frames.INTERNAL_ERROR)
+            self._give_up()
         finally:
             self._uncork()
         if self._state == _CLOSED:
@@ -290,7 +295,9 @@ class WebSocket(asyncio.Protocol):
     def _fail(self, code: int, reason: str) -> None:
         # 7.1.7. What the peer still sends is read and dropped until it hangs up: closing at once with data unread would
         # reset the connection, and could take the close frame with it.
-        self._say_close(frames.encode_close(code, reason))
+        if self._state:
+            return
+        self._say_close(self._last_words(code, reason) + frames.encode_close(code, reason))
         self._uncork()
         self._state = _DEAF
         self._lost(code, reason)
@@ -298,6 +305,17 @@ class WebSocket(asyncio.Protocol):
             self._transport.write_eof()
         else:
             self._transport.close()  # TLS: reads on by itself until the peer's goodbye
+
+    def _give_up(self) -> None:
+        """A handler has raised."""
+        self.close(frames.INTERNAL_ERROR, "", self._last_words(frames.INTERNAL_ERROR, ""))
+
+    def _last_words(self, code: int, reason: str) -> bytes:
+        try:
+            return self.handler.last_words(code, reason)
+        except Exception:
+            _log.exception("the end of a connection could not be told")
+            return b""
 
     def _await_close(self, data: bytes) -> None:
         """This side has closed: everything up to the peer's close frame is dropped."""
@@ -357,7 +375,7 @@ class WebSocket(asyncio.Protocol):
                 self.handler.on_drain()
             except Exception:
                 _log.exception("a backlog could not be sent")
-                self.close(frames.INTERNAL_ERROR)
+                self._give_up()
             # Paused again: the handler may hold frames back still, so nothing may overtake them.
             self._full = self.paused
 
@@ -369,6 +387,9 @@ class _Nobody:
 
     def on_text(self, data: bytes) -> None: ...
     def on_binary(self, data: bytes) -> None: ...
+    def last_words(self, code: int, reason: str) -> bytes:
+        return b""
+
     def on_lost(self, code: int, reason: str) -> None: ...
     def on_full(self, frame: bytes) -> None: ...
     def on_drain(self) -> None: ...

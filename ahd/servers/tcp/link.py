@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ahd.core import errors
 from ahd.core.connection import Connection
 from ahd.core.errors import Disconnect
-from ahd.core.message import JsonObject, Say, goodbye
+from ahd.core.message import JsonObject, Say, closing, goodbye
 from ahd.core.verbs import FAREWELLS
 from ahd.servers.drain import retry_after
 
@@ -48,6 +48,7 @@ class TcpLink(asyncio.Protocol):
         "_eof",
         "_finished",
         "_held",
+        "_last",
         "_lines",
         "_owed",
         "_paused",
@@ -75,6 +76,7 @@ class TcpLink(asyncio.Protocol):
         self._behind_size = 0
         self._owed = 0
         self._ending: Disconnect | None = None
+        self._last: JsonObject | None = None
         self._eof = False
         self._finished = False
         self.dropped = 0
@@ -156,21 +158,22 @@ class TcpLink(asyncio.Protocol):
         """Send an event; on a line its data says which it is."""
         self._put(self._server.encode(data) + END)
 
-    def close(self, reason: Disconnect) -> None:
-        """Close once what was sent has left, and what is owed. A slow consumer is cut off."""
+    def close(self, reason: Disconnect, retry_after: int | None = None) -> None:
+        """Close once what was sent has left, and what is owed. A slow consumer misses what it has not taken."""
         if self._ending is not None:
             return
         self._ending = reason
+        self._last = closing(reason, retry_after) if reason.told else BYE
         self._held = None
+        self._server.count_closing(reason)
         if reason is errors.SLOW_CONSUMER:
             self._finished = True
             self._behind = None
             self._cork.clear()
-            if self._transport is not None:
-                # Later: a say may be on its way to the others of a room.
-                self._server.loop.call_soon(self._transport.abort)
+            # Later: a say may be on its way to the others of a room.
+            self._server.loop.call_soon(self._cut_off)
         elif reason is errors.STORE_LOST:
-            self._finish({"error": reason.reason, "context": "api"})
+            self._finish(self._last)
         else:
             self._end_when_quit()
 
@@ -278,7 +281,7 @@ class TcpLink(asyncio.Protocol):
         if self._owed or self._working:
             return
         if self._ending is not None:
-            self._finish(BYE if self._ending is errors.CLIENT_QUIT else None)
+            self._finish(self._last)
         elif self._eof and self._held is None:
             self._finish(None)
 
@@ -295,6 +298,13 @@ class TcpLink(asyncio.Protocol):
         elif self._transport is not None:
             self._server.loop.call_later(CLOSE_TIMEOUT, self._transport.abort)
 
+    def _cut_off(self) -> None:
+        """Say why behind what the transport still holds, and give the client a moment to take it."""
+        if self._transport is not None:
+            self._server.verbs.closed(self.connection)
+            self._transport.write(self._server.encode(self._last) + END)
+            self._close_transport()
+
     def _close_transport(self) -> None:
         self.flush()
         transport = self._transport
@@ -309,8 +319,9 @@ class TcpLink(asyncio.Protocol):
 
     def dismiss(self) -> None:
         """Tell the client why it is closed and when to come back, and close."""
-        self.send("say", goodbye(errors.SERVER_SHUTDOWN.reason, retry_after()))
-        self.close(errors.SERVER_SHUTDOWN)
+        back = retry_after()
+        self.send("say", goodbye(errors.SERVER_SHUTDOWN.reason, back))
+        self.close(errors.SERVER_SHUTDOWN, back)
 
     def abort(self) -> None:
         """Cut it off."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ahd.core.connection import Connection
+from ahd.core.errors import CLOSING_CODES, Disconnect
 from ahd.core.message import Encode
 from ahd.core.verbs import Verbs
 from ahd.servers.drain import drain
@@ -68,6 +69,8 @@ class TcpServer:
         """Connections closed because they read too slowly."""
         self.dropped = 0
         """Says dropped for connections that read too slowly."""
+        self.closings = dict.fromkeys(CLOSING_CODES, 0)
+        """Connections closed by the server, by the code of why."""
         self.secure = tls is not None
         self.addresses: list[str] = []
         self.passed: list[socket.socket] = []
@@ -191,6 +194,10 @@ class TcpServer:
         links, self._unflushed = self._unflushed, []
         for link in links:
             link.flush()
+
+    def count_closing(self, reason: Disconnect) -> None:
+        """A client is told that it is closed."""
+        self.closings[reason.code] = self.closings.get(reason.code, 0) + 1
 
     def too_slow(self, link: TcpLink) -> None:
         """A client is about to be cut off for not reading."""

@@ -87,7 +87,7 @@ class HttpClient:
         if event == "say":
             self.keep(self._clients.encode(data), monotonic())
 
-    def close(self, reason: Disconnect) -> None:
+    def close(self, reason: Disconnect, retry_after: int | None = None) -> None:
         """Leave everything; what is still asked is answered with why."""
         sentence = errors.STORE_UNAVAILABLE if reason is errors.STORE_LOST else HAVE_LEFT
         if reason is errors.SERVER_SHUTDOWN:
