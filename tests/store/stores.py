@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 import ahd.config
 from ahd.store.redis import RedisStore
-from tests.harness.redis import RedisServer
 
 
-def redis_store(server: RedisServer, **section: Any) -> RedisStore:
-    """A store of a node of its own; `section` is laid over the section redis of the file."""
-    section = {"enable": True, "port": server.port, **section}
-    if "url" in section:
-        del section["port"]
+def redis_store(section: Mapping[str, Any]) -> RedisStore:
+    """A store of a node of its own, with the section `redis` of a file."""
     config = ahd.config.loads(orjson.dumps({"redis": section}).decode(), {})
     return RedisStore(
         config.redis,

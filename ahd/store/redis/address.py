@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,12 +13,12 @@ from redis.asyncio.connection import (
     Connection,
     SSLConnection,
     UnixDomainSocketConnection,
-    parse_url,
 )
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
+from ahd.config import redis_url
 from ahd.config.model import Redis
 from ahd.store.redis.names import Names
 
@@ -53,18 +54,22 @@ def connector(config: Redis, names: Names) -> Connect:
 
 def connection_options(config: Redis) -> tuple[type[AbstractConnection], dict[str, Any]]:
     """The class of redis-py's connection and its arguments."""
-    options: dict[str, Any] = {"host": config.host, "port": config.port}
-    kind: type[AbstractConnection] = Connection
+    options: dict[str, Any] = {"host": config.host, "port": config.port, "db": config.db}
+    kind: type[AbstractConnection] = SSLConnection if config.options["tls"] else Connection
     if config.url is not None:
-        options = dict(parse_url(config.url.reveal()))
-        kind = options.pop("connection_class", Connection)
+        url = redis_url.parse(config.url.reveal())
+        if url.scheme == "unix":
+            kind = UnixDomainSocketConnection
+            options = {"path": url.path, "db": config.db}
+        else:
+            kind = SSLConnection if url.scheme == "rediss" else kind
+            options |= {"host": url.host, "port": url.port or 6379}
+        said = {"db": url.db, "username": url.username, "password": url.password}
+        options |= {key: value for key, value in said.items() if value is not None}
     if config.password is not None:
         options["password"] = config.password.reveal()
     if config.options["username"]:
         options["username"] = config.options["username"]
-    options.setdefault("db", config.db)
-    if kind is Connection and config.options["tls"]:
-        kind = SSLConnection
     if kind is SSLConnection:
         options |= _tls(config.options)
     options |= {
@@ -87,9 +92,9 @@ def database(config: Redis) -> int:
 def _tls(options: Any) -> dict[str, Any]:
     names = {"tlsCaFile": "ssl_ca_certs", "tlsCertFile": "ssl_certfile", "tlsKeyFile": "ssl_keyfile"}
     found: dict[str, Any] = {theirs: str(options[ours]) for ours, theirs in names.items() if options.get(ours)}
-    if options.get("tlsVerify") is False:
-        found |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
-    return found
+    verify = options["tlsVerify"]
+    # Said always: redis-py has not looked at the name in all its versions.
+    return found | {"ssl_cert_reqs": "required" if verify else "none", "ssl_check_hostname": verify}
 
 
 def _sentinel(config: Redis, options: dict[str, Any]) -> Callable[[], Awaitable[dict[str, Any]]]:
@@ -97,9 +102,14 @@ def _sentinel(config: Redis, options: dict[str, Any]) -> Callable[[], Awaitable[
     sentinel_options: dict[str, Any] = {"socket_timeout": TIMEOUT / 2, "socket_connect_timeout": TIMEOUT / 2}
     if password is not None:
         sentinel_options["password"] = password.reveal()
+    tls = {key: value for key, value in options.items() if key.startswith("ssl_")}
+    if tls:
+        sentinel_options |= tls | {"ssl": True}
     addresses = [_address(text, 26379) for text in config.options["sentinels"]]
 
     async def find() -> dict[str, Any]:
+        # In another order each time: those that do not answer take up the time of this attempt, not of all.
+        random.shuffle(addresses)
         sentinel = Sentinel(addresses, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
         try:
             host, port = await sentinel.discover_master(config.options["sentinelService"])
@@ -121,6 +131,7 @@ def _cluster(
     }
 
     async def find() -> dict[str, Any]:
+        random.shuffle(seeds)
         cluster = RedisCluster(
             startup_nodes=[ClusterNode(host, port) for host, port in seeds],
             ssl=kind is SSLConnection,
