@@ -54,7 +54,7 @@ def openapi(actions: Mapping[str, Action], settings: CommonWeb, general: General
     base = f"/{settings.url_path_for_actions}"
     paths: dict[str, Any] = {}
     for name, action in sorted(actions.items()):
-        paths[f"{base}/{name}"] = {method: _operation(action, method, name, []) for method in METHODS}
+        paths[f"{base}/{name}"] = {method: _operation(action, method, name, []) for method in _methods(action)}
     for route_method, routes in settings.routes.items():
         for route in routes:
             action_or_none = actions.get(route["action"])
@@ -107,8 +107,17 @@ def _add_route(paths: dict[str, Any], base: str, path: str, method: str, action:
     names = [part[1:] for part in parts if part.startswith(":")]
     written = "/".join(f"{{{part[1:]}}}" if part.startswith(":") else part for part in parts)
     item = paths.setdefault(f"{base}/{written}", {})
-    for one in METHODS if method == "all" else (method,):
-        item.setdefault(one, _operation(action, one, written, names))
+    for one in _methods(action):
+        if method in (one, "all"):
+            item.setdefault(one, _operation(action, one, written, names))
+    if not item:
+        del paths[f"{base}/{written}"]
+
+
+def _methods(action: Action) -> tuple[str, ...]:
+    """The methods with which a call can succeed: a file needs a body."""
+    needs_file = any(parameter.required and is_upload(parameter) for parameter in action.parameters)
+    return WITH_BODY if needs_file else METHODS
 
 
 def _operation(action: Action, method: str, path: str, in_path: list[str]) -> JsonSchema:

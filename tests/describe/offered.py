@@ -41,5 +41,5 @@ async def user(id: int, detail: bool = False) -> dict[str, Any]:
 
 
 @action
-def keep(file: Upload, note: str = "") -> dict[str, Any]:
-    return {"size": file.size}
+def keep(file: Upload, copies: int = 1) -> dict[str, Any]:
+    return {"size": file.size * copies}

@@ -27,7 +27,8 @@ TEXT = """
 general: {apiVersion: '1.2', serverName: "my | server"}
 commonWeb:
   routes:
-    get: [{path: "/users/:id", action: user}]
+    get: [{path: "/users/:id", action: user}, {path: /no/files, action: keep}]
+    put: [{path: "/files/:copies", action: keep}]
     all: [{path: "/sum/:a/:b", action: add}, {path: /gone, action: none}]
 """
 """A configuration with routes."""
@@ -74,6 +75,9 @@ def test_openapi_says_what_the_actions_are() -> None:
     assert "/api/gone" not in made["paths"]
     upload = made["paths"]["/api/keep"]["post"]["requestBody"]["content"]
     assert upload["multipart/form-data"]["schema"]["properties"]["file"]["format"] == "binary"
+    assert set(made["paths"]["/api/keep"]) == {"post", "put", "patch"}, "a file needs a body"
+    assert set(made["paths"]["/api/files/{copies}"]) == {"put"}
+    assert "/api/no/files" not in made["paths"]
     kinds = {p["name"]: p for p in made["paths"]["/api/kinds"]["get"]["parameters"]}
     assert kinds["text"]["schema"]["minLength"] == 2
     assert kinds["choice"]["schema"]["enum"] == ["one", "two"]
