@@ -131,6 +131,7 @@ class Action:
         "line",
         "name",
         "output_example",
+        "paged",
         "parameters",
         "style",
     )
@@ -147,6 +148,8 @@ class Action:
         self.parameters = parameters
         self.context = context
         self.style = style
+        self.paged = any(parameter.name in ("limit", "offset") for parameter in parameters)
+        """Whether it takes a parameter that has a value even if the client gives none."""
         self._plan = [
             (p.name, p.argument, p.kind.exact or _NEVER, p.kind.check, p.kind.nullable, p.required) for p in parameters
         ]

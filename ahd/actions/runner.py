@@ -21,6 +21,7 @@ from ahd.actions.context import Context, Services
 from ahd.actions.threads import Job, Threads
 from ahd.core import errors
 from ahd.core.connection import Answer, Connection
+from ahd.core.driver import Raised, new_driver, suspended
 from ahd.core.errors import Code, Refused, StoreUnavailable
 from ahd.core.message import JsonObject
 
@@ -57,23 +58,32 @@ class Settings:
     server_error_message: str
 
 
-class _Call:
-    """One action under way."""
+class Call:
+    """One action under way. Implements `ahd.core.interfaces.Pending`."""
 
-    __slots__ = ("action", "answer", "answered", "begun", "connection", "ended", "job", "task", "timer")
+    __slots__ = ("action", "answer", "begun", "connection", "ended", "job", "reply", "task", "timer")
 
-    def __init__(
-        self, action: Action, connection: Connection, answer: Answer, ended: Callable[[], None] | None
-    ) -> None:
+    def __init__(self, action: Action, connection: Connection) -> None:
         self.action = action
         self.connection = connection
-        self.answer = answer
-        self.ended = ended
-        self.answered = False
+        self.answer: Answer | None = None
+        self.reply: JsonObject | None = None
+        self.ended: Callable[[], None] | None = None
         self.begun = False
         self.job: Job | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
+
+    def then(self, answer: Answer) -> None:
+        """Have `answer` called with the reply."""
+        self.answer = answer
+
+    def end(self, reply: JsonObject) -> None:
+        """Give the one reply; what comes after the first is dropped."""
+        if self.reply is None:
+            self.reply = reply
+            if self.answer is not None and not self.connection.gone:
+                self.answer(reply)
 
 
 class Runner:
@@ -86,7 +96,8 @@ class Runner:
         self._actions = actions
         self._services = services
         self._threads = threads
-        self._calls: set[_Call] = set()
+        self._calls: set[Call] = set()
+        self._drive = new_driver()
         self._closing = False
         self._idle: asyncio.Event | None = None
         self.settings = settings
@@ -101,22 +112,12 @@ class Runner:
         self._settings = settings
         self._simultaneous = settings.simultaneous
         self.default_params: Mapping[str, Any] = {"limit": settings.limit, "offset": settings.offset}
-        """The parameters of a connection before its first call. Shared: replace, never change."""
+        """The parameters that every call has, whether they are given or not. Shared: replace, never change."""
 
     @property
     def running(self) -> int:
         """How many actions are under way, those in threads that have been answered for with a time-out included."""
         return len(self._calls)
-
-    def start(self, connection: Connection, params: JsonObject, answer: Answer, text: bool = False) -> None:
-        """Run the action that `params["action"]` names and answer exactly once, now or later; never raises.
-
-        The parameters, `limit` and `offset` added, become the connection's, unless its own are sticky.
-        """
-        params = {**self.default_params, **params}
-        if not connection.sticky:
-            connection.params = params
-        self.call(connection, params.get("action"), params, answer, text)
 
     def call(
         self,
@@ -128,54 +129,57 @@ class Runner:
         method: str = "",
         ended: Callable[[], None] | None = None,
     ) -> bool:
-        """Run an action with parameters for this call alone; `connection.params` stays what it is.
-
-        `text`: strings were born as text (a query, words of a line) and are read as what the action asks for. `method`
-        is HTTP's. The answer is the action's object, or a `Failure`.
+        """As `run`, and answer exactly once, now or later.
 
         The result is whether the action may outlive its answer, or the connection: then `ended` is called, once, when
         nothing of it runs any more. It must not raise.
         """
+        reply = self.run(connection, name, params, text, method)
+        if isinstance(reply, dict):
+            self._reply(answer, reply)
+            return False
+        reply.ended = ended
+        reply.then(partial(self._reply, answer))
+        return True
+
+    def run(
+        self, connection: Connection, name: Any, params: Mapping[str, Any], text: bool = False, method: str = ""
+    ) -> JsonObject | Call:
+        """Run an action with parameters for this call alone; `connection.params` stays what it is.
+
+        `text`: strings were born as text (a query, words of a line) and are read as what the action asks for. `method`
+        is HTTP's. The reply is a new object: the action's, or a `Failure`.
+        """
         connection.total_actions += 1
         if self._closing:
-            self._reply(answer, Failure(errors.SHUTTING_DOWN, Code.SHUTTING_DOWN))
-            return False
+            return Failure(errors.SHUTTING_DOWN, Code.SHUTTING_DOWN)
         if connection.pending >= self._simultaneous:
-            self._reply(answer, Failure(errors.TOO_MANY_PENDING, Code.TOO_MANY))
-            return False
-        action = self._actions.get(name) if type(name) is str else None
+            return Failure(errors.TOO_MANY_PENDING, Code.TOO_MANY)
+        action = self._actions.get(name) if name.__class__ is str else None
         if action is None:
             refused = errors.unknown_action(None if name == "" else name)
-            self._reply(answer, Failure(refused.sentence, refused.code))
-            return False
+            return Failure(refused.sentence, refused.code)
         try:
-            arguments = action.bind(params, text)
+            arguments = action.bind({**self.default_params, **params} if action.paged else params, text)
         except BaseException as error:
-            self._reply(answer, self._failure(action, error))
-            return False
+            return self._failure(action, error)
         if action.style != "direct":
-            self._start(_Call(action, connection, answer, ended), arguments, method)
-            return True
+            return self._start(Call(action, connection), arguments, method)
         if action.context is not None:
             arguments[action.context] = Context(connection, self._services, action.name, method, None)
-        coroutine = action.function(**arguments)
-        try:
-            coroutine.send(None)
-        except StopIteration as done:
-            reply = done.value
-            if type(reply) is dict and "error" not in reply:
-                reply = {"context": "response", **reply}
-                if reply["context"] != "response":
-                    reply["context"] = "response"
-            else:
-                reply = self._outcome(action, reply)
-        except BaseException as error:
-            reply = self._failure(action, error)
-        else:
-            coroutine.close()
-            reply = self._failure(action, RuntimeError("it waited although there is no await in it"))
-        self._reply(answer, reply)
-        return False
+        function, drive = action.function, self._drive
+        if drive.gi_running:  # an action has called this one
+            drive = new_driver()
+        result = drive.send(function(**arguments))
+        if result.__class__ is dict and "error" not in result:
+            reply = {"context": "response", **result}
+            if "context" in result:
+                reply["context"] = "response"
+            return reply
+        if suspended(drive):
+            self._drive = new_driver()
+            return self._failure(action, RuntimeError("it waited although there is no await in it"))
+        return self._failure(action, result.error) if isinstance(result, Raised) else self._outcome(action, result)
 
     async def drain(self, timeout: float) -> bool:
         """Refuse new calls and wait at most `timeout` seconds for those under way; whether all have ended."""
@@ -205,8 +209,8 @@ class Runner:
         if left := sorted({call.action.name for call in self._calls}):
             logger.warning("actions that do not end: %s", ", ".join(left), extra={"event": "actionsLeft"})
 
-    def _start(self, call: _Call, arguments: dict[str, Any], method: str) -> None:
-        """Begin an action that may take its time."""
+    def _start(self, call: Call, arguments: dict[str, Any], method: str) -> JsonObject | Call:
+        """Begin an action that may take its time; its reply if it has not."""
         loop = asyncio.get_running_loop()
         action, connection = call.action, call.connection
         threaded = action.style == "thread"
@@ -220,16 +224,16 @@ class Runner:
             call.job = self._threads.submit(work)
             if call.job is None:
                 self._leave(call)
-                self._reply(call.answer, Failure(errors.TOO_MANY_PENDING, Code.TOO_MANY))
-                return
+                return Failure(errors.TOO_MANY_PENDING, Code.TOO_MANY)
         else:
             task = _task(self._in_task(call, arguments), loop)
-            if task.done():
-                return
+            if call.reply is not None:
+                return call.reply
             call.task = task
         call.timer = loop.call_later(self._settings.timeout, self._time_out, call)
+        return call
 
-    async def _in_task(self, call: _Call, arguments: dict[str, Any]) -> None:
+    async def _in_task(self, call: Call, arguments: dict[str, Any]) -> None:
         call.begun = True
         try:
             result = await call.action.function(**arguments)
@@ -240,7 +244,7 @@ class Runner:
         else:
             self._end(call, result, None)
 
-    def _in_thread(self, call: _Call, arguments: dict[str, Any], loop: asyncio.AbstractEventLoop) -> None:
+    def _in_thread(self, call: Call, arguments: dict[str, Any], loop: asyncio.AbstractEventLoop) -> None:
         result, failure = None, None
         try:
             result = call.action.function(**arguments)
@@ -251,27 +255,27 @@ class Runner:
         except RuntimeError:
             pass  # the loop is closed: the server has gone before the action
 
-    def _end(self, call: _Call, result: Any, error: BaseException | None) -> None:
+    def _end(self, call: Call, result: Any, error: BaseException | None) -> None:
         """An action has returned or raised."""
         self._leave(call)
         if error is None:
             reply = self._outcome(call.action, result)
-        elif call.answered and isinstance(error, asyncio.CancelledError):
+        elif call.reply is not None and isinstance(error, asyncio.CancelledError):
             return
         else:
             reply = self._failure(call.action, error)
-        self._answer(call, reply)
+        call.end(reply)
 
-    def _time_out(self, call: _Call) -> None:
+    def _time_out(self, call: Call) -> None:
         name, timeout = call.action.name, self._settings.timeout
         logger.warning(
             "the action %s took longer than %g s", name, timeout, extra={"event": "actionTimedOut", "action": name}
         )
         self._give_up(call, Failure(errors.TOOK_TOO_LONG, Code.TIMED_OUT))
 
-    def _give_up(self, call: _Call, reply: Failure) -> None:
+    def _give_up(self, call: Call, reply: Failure) -> None:
         """Answer for an action and end it if that is possible; one that goes on keeps its place among the pending."""
-        self._answer(call, reply)
+        call.end(reply)
         if call.task is not None:
             call.task.cancel()
             if not call.begun:
@@ -279,7 +283,7 @@ class Runner:
         elif call.job is not None and self._threads.withdraw(call.job):
             self._leave(call)
 
-    def _leave(self, call: _Call) -> None:
+    def _leave(self, call: Call) -> None:
         """An action is not under way any more."""
         if call not in self._calls:
             return
@@ -291,12 +295,6 @@ class Runner:
             call.ended()
         if self._idle is not None and not self._calls:
             self._idle.set()
-
-    def _answer(self, call: _Call, reply: JsonObject) -> None:
-        if not call.answered:
-            call.answered = True
-            if not call.connection.gone:
-                self._reply(call.answer, reply)
 
     def _outcome(self, action: Action, result: Any) -> JsonObject:
         """The reply for what an action returned."""

@@ -42,17 +42,19 @@ class Connection:
     """
 
     __slots__ = (
+        "_params",
         "backlog",
         "busy",
         "claims",
         "connected_at",
         "count",
+        "defaults",
+        "given",
         "gone",
         "id",
         "kind",
         "link",
         "listening",
-        "params",
         "pending",
         "remote_address",
         "room",
@@ -67,8 +69,11 @@ class Connection:
         self.kind = kind
         self.remote_address = remote_address
         self.link = link
-        self.params = params
-        """The parameters of its last action, or the sticky ones; shared until changed, so replace, never mutate."""
+        self._params = params
+        self.given: Mapping[str, Any] | None = None
+        """The parameters of its last action as they came, until somebody asks for `params`."""
+        self.defaults = params
+        """What `params` has where the client gave nothing. Shared."""
         self.sticky = False
         """Whether `params` are the client's to set, so that an action leaves them alone (TCP)."""
         self.connected_at = now_ms()
@@ -87,6 +92,19 @@ class Connection:
         self.backlog: deque[tuple[str, Any, int, Answer]] | None = None
         self.gone = False
         """It has left, or is leaving: it must not enter a room any more."""
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The parameters of its last action, or the sticky ones; shared until changed, so replace, never mutate."""
+        if self.given is not None:
+            self._params = {**self.defaults, **self.given}
+            self.given = None
+        return self._params
+
+    @params.setter
+    def params(self, params: Mapping[str, Any]) -> None:
+        self._params = params
+        self.given = None
 
     def hears(self, room: str) -> bool:
         """Whether a say in that room reaches it."""

@@ -5,7 +5,7 @@ A `Store` comes in two kinds (memory, Redis) under one contract suite, a `Link` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -195,17 +195,33 @@ class Store(Protocol):
         """A channel to all nodes; None where this is the only one."""
 
 
+class Pending(Protocol):
+    """An action that is under way."""
+
+    def then(self, answer: Answer) -> None:
+        """Have `answer` called with the reply, exactly once, unless the connection has gone by then.
+
+        Called once, before the loop's next turn.
+        """
+
+
 class Actions(Protocol):
     """What an application offers; implemented by `ahd.actions.runner`."""
 
-    def start(self, connection: Connection, params: JsonObject, answer: Answer, text: bool = False) -> None:
-        """Run the action that `params["action"]` names and answer exactly once, now or later; never raises.
+    @property
+    def default_params(self) -> Mapping[str, Any]:
+        """The parameters that every call has, whether they are given or not. Shared: never changed."""
+        ...
 
-        `text`: strings among the parameters came as text and are converted to what the action declares. The
-        connection's `params` become these, unless they are `sticky`.
+    def run(
+        self, connection: Connection, name: Any, params: Mapping[str, Any], text: bool = False
+    ) -> JsonObject | Pending:
+        """Run an action: its reply, now or later; never raises. `name` is what the client gave for one.
 
-        The answer is the action's own object with `context`, or one with an `error`; the caller adds the count. A reply
-        that the answer refuses (see `Answer`) is replaced by the server error.
+        `text`: strings among the parameters came as text and are converted to what the action declares.
+
+        The reply is an object of the caller's own, who adds the count: the action's with `context`, or one with an
+        `error`.
         """
 
 

@@ -13,12 +13,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from ahd.core import errors
 from ahd.core.connection import Answer, Connection, Tally
+from ahd.core.driver import Raised, new_driver, suspended
 from ahd.core.errors import Refused, StoreUnavailable
-from ahd.core.interfaces import Actions, Spawn
+from ahd.core.interfaces import Actions, Pending, Spawn
 from ahd.core.message import JsonObject, failed, ok, welcome
 from ahd.core.rooms import Rooms
 
@@ -129,6 +131,7 @@ class Verbs:
         self.words = words
         self._immediate = immediate
         self._spawn = spawn
+        self._driver = new_driver()
         self.observe: Observe | None = None
         self.meter: Meter | None = None
         """Set before the first connection."""
@@ -163,45 +166,92 @@ class Verbs:
             connection.link.close(errors.CLIENT_QUIT)
             return
         connection.count = count = connection.count + 1
-        if connection.busy or connection.backlog or not self._may_overlap(connection, verb):
+        if connection.busy or connection.backlog or (connection.saying and not self._may_overlap(connection, verb)):
             self._postpone(connection, verb, data, count, answer)
         else:
             self._take(connection, verb, data, count, answer)
 
     def _take(self, connection: Connection, verb: str, data: Any, count: int, answer: Answer) -> None:
-        tally, observe = connection.tally, self.observe
-        timed = observe is not None or (tally is not None and count % SAMPLED == 1)
+        timed = self.observe is not None or (connection.tally is not None and count % SAMPLED == 1)
         started = time.perf_counter() if timed else 0.0
-
-        def reply(message: JsonObject) -> None:
-            message["messageCount"] = count
-            answer(message)
-            if tally is not None:
-                if "error" in message:
-                    self._failed(connection, verb, data, message)
-                elif verb in CALLS:
-                    tally.actions[data["action"]] += 1
-                else:
-                    tally.verbs[verb] += 1
-            if timed:
-                self._took(connection, verb, data, message, time.perf_counter() - started)
-
+        reply: JsonObject | Pending
         if data is None:
             data = {}
-        elif type(data) is not dict:
-            reply(failed(errors.DATA_NOT_OBJECT))
-            return
-        if verb == ACTION:
-            self._actions.start(connection, data, reply)
-        elif verb == SAY and not self._immediate:
-            # Says do not wait for each other: the bus keeps the order in which it is given them, and those that wait
-            # together travel together.
-            connection.saying += 1
-            self._spawn(self._said(connection, data, reply))
-        elif verb == TEXT_ACTION:
-            self._actions.start(connection, connection.called(data), reply, text=True)
+        if data.__class__ is not dict:
+            reply = failed(errors.DATA_NOT_OBJECT)
+        elif verb in CALLS:
+            actions = self._actions
+            if verb == ACTION:
+                if not connection.sticky:
+                    connection.given = data
+                    connection.defaults = actions.default_params
+                reply = actions.run(connection, data.get("action"), data)
+            else:
+                params = connection.called(data)
+                reply = actions.run(connection, params.get("action"), params, True)
+            if reply.__class__ is not dict and not isinstance(reply, dict):
+                reply.then(partial(self._reply, connection, verb, data, count, answer, started))
+                return
+        elif self._immediate:
+            reply = self._now(self._outcome(connection, verb, data))
         else:
-            self._advance(connection, self._answered(connection, verb, data, reply))
+            told = self._told(connection, verb, data, count, answer, started)
+            if verb == SAY:
+                # Says do not wait for each other: the bus keeps the order in which it is given them, and those that
+                # wait together travel together.
+                connection.saying += 1
+                self._spawn(self._said(connection, told))
+            else:
+                self._advance(connection, told)
+            return
+        self._reply(connection, verb, data, count, answer, started, reply)
+
+    def _now(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """What a coroutine returns that never suspends."""
+        driver = new_driver() if self._driver.gi_running else self._driver
+        result = driver.send(work)
+        if suspended(driver):
+            self._driver = new_driver()
+            raise RuntimeError("a store that calls itself immediate has suspended")
+        if isinstance(result, Raised):
+            raise result.error
+        return result
+
+    async def _told(
+        self, connection: Connection, verb: str, data: JsonObject, count: int, answer: Answer, started: float
+    ) -> None:
+        reply = await self._outcome(connection, verb, data)
+        self._reply(connection, verb, data, count, answer, started, reply)
+
+    def _reply(
+        self,
+        connection: Connection,
+        verb: str,
+        data: Any,
+        count: int,
+        answer: Answer,
+        started: float,
+        reply: JsonObject,
+    ) -> None:
+        """Hand out the one reply to a verb, and count it. `started` is 0 for what is not timed."""
+        reply["messageCount"] = count
+        try:
+            answer(reply)
+        except Exception:  # it has no JSON form, and nothing of it was sent
+            logger.exception("the reply to %s failed", verb, extra={"event": "replyFailed", "verb": verb})
+            reply = self._server_error()
+            reply["messageCount"] = count
+            answer(reply)
+        tally = connection.tally
+        if tally is not None:
+            if "error" in reply:
+                self._failed(connection, verb, data, reply)
+            elif verb in CALLS:
+                tally.actions[data["action"]] += 1
+            else:
+                tally.verbs[verb] += 1
+        if started:
+            self._took(connection, verb, data, reply, time.perf_counter() - started)
 
     def _failed(self, connection: Connection, verb: str, data: Any, message: JsonObject) -> None:
         if self.meter is not None:
@@ -215,29 +265,24 @@ class Verbs:
         if self.meter is not None and message["messageCount"] % SAMPLED == 1:
             self.meter.took(verb, data, seconds)
 
-    async def _answered(self, connection: Connection, verb: str, data: JsonObject, reply: Answer) -> None:
+    async def _outcome(self, connection: Connection, verb: str, data: JsonObject) -> JsonObject:
         """Run one verb; the only `except` of its path."""
         try:
-            message = await self.table[verb](self, connection, data)
+            return await self.table[verb](self, connection, data)
         except Refused as refused:
-            message = failed(refused.sentence)
+            return failed(refused.sentence)
         except StoreUnavailable:
-            message = failed(errors.STORE_UNAVAILABLE)
+            return failed(errors.STORE_UNAVAILABLE)
         except Exception:
             logger.exception("the verb %s failed", verb, extra={"event": "verbFailed", "verb": verb})
-            message = self._server_error()
-        try:
-            reply(message)
-        except Exception:  # it has no JSON form, and nothing of it was sent
-            logger.exception("the reply to %s failed", verb, extra={"event": "replyFailed", "verb": verb})
-            reply(self._server_error())
+            return self._server_error()
 
     def _server_error(self) -> JsonObject:
         return failed(f"Error: {self.words.server_error_message}")
 
-    async def _said(self, connection: Connection, data: JsonObject, reply: Answer) -> None:
+    async def _said(self, connection: Connection, told: Coroutine[Any, Any, None]) -> None:
         try:
-            await self._answered(connection, SAY, data, reply)
+            await told
         finally:
             connection.saying -= 1
             if not connection.busy and (connection.backlog or not connection.saying):
@@ -261,11 +306,8 @@ class Verbs:
     def _advance(self, connection: Connection, work: Coroutine[Any, Any, None]) -> None:
         """Do work in the connection's turn: on the spot when it cannot suspend, else in a task that holds the turn."""
         if self._immediate:
-            try:
-                work.send(None)
-            except StopIteration:
-                return
-            raise RuntimeError("a store that calls itself immediate has suspended")
+            self._now(work)
+            return
         connection.busy = True
         self._spawn(self._in_turn(connection, work))
 
@@ -281,7 +323,7 @@ class Verbs:
             self._advance_leave(connection)
             return
         backlog = connection.backlog
-        while backlog and not connection.busy and self._may_overlap(connection, backlog[0][0]):
+        while backlog and not (connection.busy or connection.gone) and self._may_overlap(connection, backlog[0][0]):
             verb, data, count, answer = backlog.popleft()
             self._take(connection, verb, data, count, answer)
         if not backlog:

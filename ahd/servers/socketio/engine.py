@@ -25,6 +25,7 @@ from .wheel import Due, Wheel
 if TYPE_CHECKING:
     from ahd.config.legacy import SocketIOPlan
     from ahd.config.model import Limits
+    from ahd.core.connection import Connection
 
     from .handshake import Handshake
     from .websocket import WebSocket
@@ -38,9 +39,10 @@ CONNECT_TIME = 45.0
 
 
 class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has no types
-    """All sessions of this node. `on_message(socket, data)` takes Socket.IO packets (without Engine.IO's "4"),
-    `on_attachment(socket, data)` binary messages, `on_end(socket, reason)` the end of each session, once;
-    `on_dismiss(socket, why, retry_after)` is asked for the last packets of one that the server ends."""
+    """All sessions of this node. `on_message(socket, data)` takes Socket.IO packets (with Engine.IO's "4" in front),
+    `on_event(socket, connection, data)` the most frequent of them, events for "/" that want no acknowledgement and come
+    over a WebSocket, `on_attachment(socket, data)` binary messages, `on_end(socket, reason)` the end of each session,
+    once; `on_dismiss(socket, why, retry_after)` is asked for the last packets of one that the server ends."""
 
     def __init__(self, plan: SocketIOPlan, limits: Limits, **options: Any) -> None:
         super().__init__(
@@ -71,6 +73,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
         """Connections closed by the server, by the code of why."""
         self.now = time.monotonic
         self.on_message: Callable[[EngineSocket, bytes], None] = _nothing
+        self.on_event: Callable[[EngineSocket, Connection, bytes], None] = _nothing
         self.on_attachment: Callable[[EngineSocket, bytes], None] = _nothing
         self.on_dismiss: Callable[[EngineSocket, Disconnect, int | None], list[bytes]] = _no_words
         self.on_end: Callable[[EngineSocket, str], None] = _nothing

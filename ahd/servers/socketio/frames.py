@@ -103,15 +103,19 @@ class Parser:
         self._ended = False
         self._quick = limit >= 125  # nothing pending: a small text frame may take the short way
 
+    def small(self, data: bytes) -> bytes | None:
+        """The text, if `data` is one whole, small, final text frame and nothing is pending: what nearly every read
+        brings. None: feed() it."""
+        # 0x81 is FIN and TEXT; the second byte says masked and its length, and that is the rest of the read:
+        # data[1] - 128 + 2 + 4 == len(data).
+        if data[0] == 0x81 and data[1:2] and data[1] - 122 == len(data) and 128 < data[1] < 254 and self._quick:
+            text = self._mask(data[2:6], data[6:])
+            if text.isascii():
+                return text
+        return None
+
     def feed(self, data: bytes) -> Sequence[Event]:
         """The messages and control frames that `data` completes, in order. Look at `failure` afterwards."""
-        size = len(data)
-        # One whole, small, final text frame: what nearly every read brings. 0x81 is FIN and TEXT; the second byte
-        # says masked and its length, and that length is the rest of the read: data[1] - 128 + 2 + 4 == size.
-        if self._quick and 6 < size < 132 and data[0] == 0x81 and data[1] - 122 == size:
-            payload = self._mask(data[2:6], data[6:])
-            if payload.isascii():
-                return ((TEXT, payload),)
         if self._ended:
             return ()
         if self._buffer is not None:
@@ -151,7 +155,9 @@ class Parser:
                 return position
             first = data[position]
             second = data[position + 1]
-            self._check_head(first, second)
+            text = first == 0x81 and second >= 0x80 and self._message is None  # final, masked, alone: the most frequent
+            if not text:
+                self._check_head(first, second)
             length = second & 0x7F
             if length == 126:
                 start += 2
@@ -183,7 +189,9 @@ class Parser:
                 return position
             payload = self._mask(data[start : start + 4], data[start + 4 : end])
             position = end
-            if opcode < CLOSE:
+            if text and payload.isascii():
+                events.append((TEXT, payload))
+            elif opcode < CLOSE:
                 self._data(first, opcode, payload, events)
             else:
                 if opcode == CLOSE:
@@ -271,6 +279,9 @@ def close_of(payload: bytes) -> tuple[int, str]:
 
 _SMALL: Final = {first: [bytes((first, size)) for size in range(126)] for first in (0x81, 0x82, 0xC1, 0xC2, 0x89, 0x8A)}
 _SMALL_TEXT: Final = _SMALL[0x81]
+_EVENT: Final = [
+    head + b"42" for head in (*_SMALL_TEXT[2:], *(struct.pack("!BBH", 0x81, 126, size) for size in range(126, 2048)))
+]
 
 
 def encode_text(payload: bytes) -> bytes:
@@ -279,6 +290,14 @@ def encode_text(payload: bytes) -> bytes:
     if size < 126:
         return _SMALL_TEXT[size] + payload
     return _long(0x81, size) + payload
+
+
+def encode_event(arguments: bytes) -> bytes:
+    """A whole text message that is a Socket.IO event for namespace "/"; `arguments` is a JSON array."""
+    size = len(arguments)
+    if size < 2046:
+        return _EVENT[size] + arguments
+    return _long(0x81, size + 2) + b"42" + arguments
 
 
 def encode_binary(payload: bytes) -> bytes:

@@ -8,6 +8,7 @@ from ahd.codec import encode
 from ahd.core.errors import Disconnect
 from ahd.core.message import JsonObject
 
+from .frames import encode_event
 from .rooms import SocketGroup
 
 if TYPE_CHECKING:
@@ -34,7 +35,12 @@ class SocketLink:
     def respond(self, reply: JsonObject) -> None:
         """The answer to a verb that asked for no acknowledgement: the event `response`. TypeError, ValueError: the
         reply has no JSON form, and nothing was sent."""
-        self.socket.put(b'42["response",' + encode(reply) + b"]")
+        socket = self.socket
+        raw = socket.raw
+        if raw is None or socket.server.turn.group is not None:
+            socket.put(b"42" + encode(["response", reply]))
+        else:
+            raw.write(encode_event(encode(["response", reply])))
 
     def acknowledge(self, id: bytes, reply: JsonObject) -> None:
         """The answer to a verb that asked for an acknowledgement, as `respond`."""

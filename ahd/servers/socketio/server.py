@@ -75,6 +75,7 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
         )
         self.engine: Engine = self.eio
         self.engine.on_message = self._on_message
+        self.engine.on_event = self._on_event
         self.engine.on_attachment = self._on_attachment
         self.engine.on_end = self._on_end
         self.engine.on_dismiss = self._last_packets
@@ -92,6 +93,7 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
     def serve(self, verbs: Verbs) -> None:
         """Hand the verbs of namespace "/" to the core from now on."""
         self._verbs = verbs
+        self._receive = verbs.receive
 
     def configure(self, limits: Limits, params: Mapping[str, Any]) -> None:
         """Take up other limits, and what new clients' parameters are."""
@@ -112,28 +114,37 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
 
     # -- from the engine
 
+    def _on_event(self, socket: EngineSocket, connection: Connection, data: bytes, start: int = 2) -> None:
+        """An event for "/", its arguments from `start` on, an acknowledgement's id before. The common one by far is
+        `42["verb",{…}]`."""
+        if self._binary_packet and socket.sid in self._binary_packet:
+            self._stock(socket, data[1:])
+            return
+        try:
+            arguments = decode(data[start:])
+        except ValueError:
+            self.engine.fail(socket, "a packet that is not JSON")
+            return
+        name = arguments[0] if arguments else None
+        if name.__class__ is not str:
+            self._stock(socket, data[1:])
+        elif name in self._direct:
+            link: SocketLink = connection.link  # type: ignore[assignment]
+            answer = link.respond if start == 2 else partial(link.acknowledge, data[2:start])
+            self._receive(connection, name, arguments[1] if len(arguments) > 1 else None, answer)
+        elif self._handled(name, "/"):
+            self._stock(socket, data[1:])
+        else:
+            logger.debug("%s: no handler for the event %s", socket.sid, name)
+
     def _on_message(self, socket: EngineSocket, data: bytes) -> None:
-        """A Socket.IO packet, with Engine.IO's "4" in front. The common one by far is `42["verb",{…}]`."""
+        """A Socket.IO packet, with Engine.IO's "4" in front."""
         connection = socket.connection
-        if connection is not None and data.startswith(b"42") and socket.sid not in self._binary_packet:
+        if connection is not None and data.startswith(b"42"):
             start = data.find(b"[", 2, 24)
             if start == 2 or (start > 2 and DIGITS.issuperset(data[2:start])):
-                try:
-                    arguments = decode(data[start:])
-                except ValueError:
-                    self.engine.fail(socket, "a packet that is not JSON")
-                    return
-                if arguments and arguments[0].__class__ is str:
-                    name = arguments[0]
-                    if name in self._direct:
-                        link: SocketLink = connection.link  # type: ignore[assignment]
-                        answer = link.respond if start == 2 else partial(link.acknowledge, data[2:start])
-                        assert self._verbs is not None
-                        self._verbs.receive(connection, name, arguments[1] if len(arguments) > 1 else None, answer)
-                        return
-                    if not self._handled(name, "/"):
-                        logger.debug("%s: no handler for the event %s", socket.sid, name)
-                        return
+                self._on_event(socket, connection, data, start)
+                return
         elif data == b"40" and not self._wants_connect("/"):
             self._connect(socket)
             return
@@ -328,8 +339,7 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
         if namespace == "/" and socket is not None and data[0] in self._direct and socket.connection is not None:
             link: SocketLink = socket.connection.link  # type: ignore[assignment]
             answer = link.respond if id is None else partial(link.acknowledge, str(id).encode())
-            assert self._verbs is not None
-            self._verbs.receive(socket.connection, data[0], data[1] if len(data) > 1 else None, answer)
+            self._receive(socket.connection, data[0], data[1] if len(data) > 1 else None, answer)
         elif data[0] not in self._plan.blacklist:
             await super()._handle_event(eio_sid, namespace, id, data)
 

@@ -201,7 +201,11 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
 
     def on_text(self, data: bytes) -> None:
         """A text message of the WebSocket."""
-        self.server.receive(self, data)
+        connection = self.connection
+        if connection is not None and self.inbox is None and data.startswith(b"42["):
+            self.server.on_event(self, connection, data)
+        else:
+            self.server.receive(self, data)
 
     def on_binary(self, data: bytes) -> None:
         """A binary message of the WebSocket: an attachment."""

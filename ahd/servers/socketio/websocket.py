@@ -3,7 +3,7 @@ way.
 
     bytes -> frames.Parser -> handler.on_text / on_binary            handler -> write(frame) -> transport
 
-What is written while one read is worked through is corked and leaves in one transport.write.
+What is written while the messages of one read are worked through is corked and leaves in one transport.write.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ class WebSocket(asyncio.Protocol):
         "handler",
         "paused",
         "request",
+        "write",
     )
 
     def __init__(
@@ -125,12 +126,17 @@ class WebSocket(asyncio.Protocol):
         #: The handshake. A consumer that needs it no longer may drop it.
         self.request = request
         self.handler: Handler
+        #: Send one or several encoded frames (frames.encode_*). Dropped once the connection is closing. This is the
+        #: transport's own method, or the cork's, as long as the connection is open and the peer keeps up: asked for
+        #: every time, never kept.
+        self.write: Callable[[bytes], None] = transport.write
         transport.set_write_buffer_limits(high=min(_PAUSE_AT, high_water // 2))
 
     def start(self, on_open: Callable[[WebSocket], Handler], response: bytes, data: bytes) -> None:
         """Send the handshake's response, make the handler, and work through what came behind the request. The front
         calls this."""
-        self._cork = [response]
+        self._cork = cork = [response]
+        self.write = cork.append
         try:
             self.handler = on_open(self)
         except Exception:
@@ -149,22 +155,13 @@ class WebSocket(asyncio.Protocol):
         """False from the close frame on, whoever sent it."""
         return self._state == _OPEN
 
-    def write(self, frame: bytes) -> None:
-        """Send one or several encoded frames (frames.encode_*). Dropped once the connection is closing."""
-        if self._state:
-            return
-        if self.paused and (self._full or self.buffered() + len(frame) > self._high_water):
+    def _weigh(self, frame: bytes) -> None:
+        """`write` while more than 64 KiB are unsent."""
+        if self._full or self.buffered() + len(frame) > self._high_water:
             self._full = True
             self.handler.on_full(frame)
-            return
-        cork = self._cork
-        if cork is None:
+        else:
             self._transport.write(frame)
-            return
-        cork.append(frame)
-        if len(cork) >= _CORK_FRAMES or len(frame) >= _CORK_BYTES:
-            self._uncork()
-            self._cork = []
 
     def send_text(self, payload: bytes) -> None:
         """Send a text message; `payload` is UTF-8. Compressed when that was negotiated, pays, and the peer keeps up."""
@@ -218,11 +215,13 @@ class WebSocket(asyncio.Protocol):
         """Drop the connection and everything unsent. on_lost(1006) follows from the loop, not from within this call."""
         if self._state != _GONE:
             self._state = _CLOSED
+            self.write = _dropped
             self._cork = None
             self._transport.abort()
 
     def _say_close(self, frame: bytes) -> None:
         self._state = _CLOSING
+        self.write = _dropped
         self._pong = None
         if self._cork is None:
             self._transport.write(frame)
@@ -236,7 +235,10 @@ class WebSocket(asyncio.Protocol):
             self._timer = asyncio.get_running_loop().call_later(self._timeout, self._transport.abort)
 
     def _uncork(self) -> None:
+        """Send what is corked, and cork no more."""
         cork, self._cork = self._cork, None
+        if not self._state and not self.paused:
+            self.write = self._transport.write
         if cork:
             self._transport.write(cork[0] if len(cork) == 1 else b"".join(cork))
 
@@ -244,14 +246,21 @@ class WebSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Work through one read."""
-        if self._state != _OPEN:
+        if self._state:
             if self._state == _CLOSING:
                 self._await_close(data)
             return
-        self._cork = []
-        ping = None
         try:
-            for kind, payload in self._parser.feed(data):
+            text = self._parser.small(data)
+            if text is not None:
+                self.handler.on_text(text)
+                return
+            events = self._parser.feed(data)
+            if len(events) > 1 and not self.paused:
+                self._cork = cork = []
+                self.write = cork.append
+            ping = None
+            for kind, payload in events:
                 if kind == frames.TEXT:
                     self.handler.on_text(payload)
                 elif kind == frames.BINARY:
@@ -262,6 +271,8 @@ class WebSocket(asyncio.Protocol):
                     self._closed_by_peer(payload)
                 if self._state:
                     break
+                if self._cork and (len(self._cork[-1]) >= _CORK_BYTES or len(self._cork) >= _CORK_FRAMES):
+                    self._uncork()
             else:
                 if ping is not None:
                     self._answer(ping)
@@ -271,7 +282,8 @@ class WebSocket(asyncio.Protocol):
             _log.exception("a message could not be handled")
             self._give_up()
         finally:
-            self._uncork()
+            if self._cork is not None:
+                self._uncork()
         if self._state == _CLOSED:
             self._transport.close()
 
@@ -334,6 +346,7 @@ class WebSocket(asyncio.Protocol):
         itself."""
         self._arm()
         self._state = _CLOSED
+        self.write = _dropped
         self._lost(frames.ABNORMAL, "")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -342,6 +355,7 @@ class WebSocket(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         self._state = _GONE
+        self.write = _dropped
         self._gone(self)
         self._lost(frames.ABNORMAL, "")
 
@@ -361,10 +375,14 @@ class WebSocket(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The transport holds more than 64 KiB."""
         self.paused = True
+        if not self._state:
+            self.write = self._weigh
 
     def resume_writing(self) -> None:
         """The peer has read."""
         self.paused = False
+        if not self._state:
+            self.write = self._transport.write if self._cork is None else self._cork.append
         self._pings = 0
         pong, self._pong = self._pong, None
         if pong is not None:
@@ -378,6 +396,10 @@ class WebSocket(asyncio.Protocol):
                 self._give_up()
             # Paused again: the handler may hold frames back still, so nothing may overtake them.
             self._full = self.paused
+
+
+def _dropped(frame: bytes) -> None:
+    """`write` of a connection that is closing."""
 
 
 class _Nobody:
