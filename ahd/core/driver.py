@@ -10,7 +10,7 @@ import types
 from collections.abc import Coroutine, Generator
 from typing import Any
 
-Driver = Generator[Any, Coroutine[Any, Any, Any], None]
+Driver = types.GeneratorType[Any, Coroutine[Any, Any, Any], None]
 
 
 class Raised:

@@ -20,7 +20,7 @@ from ahd.core import errors
 from ahd.core.connection import Answer, Connection, Tally
 from ahd.core.driver import Raised, new_driver, suspended
 from ahd.core.errors import Refused, StoreUnavailable
-from ahd.core.interfaces import Actions, Pending, Spawn
+from ahd.core.interfaces import Actions, Spawn
 from ahd.core.message import JsonObject, failed, ok, welcome
 from ahd.core.rooms import Rooms
 
@@ -172,9 +172,9 @@ class Verbs:
             self._take(connection, verb, data, count, answer)
 
     def _take(self, connection: Connection, verb: str, data: Any, count: int, answer: Answer) -> None:
+        reply: JsonObject
         timed = self.observe is not None or (connection.tally is not None and count % SAMPLED == 1)
         started = time.perf_counter() if timed else 0.0
-        reply: JsonObject | Pending
         if data is None:
             data = {}
         if data.__class__ is not dict:
@@ -185,13 +185,14 @@ class Verbs:
                 if not connection.sticky:
                     connection.given = data
                     connection.defaults = actions.default_params
-                reply = actions.run(connection, data.get("action"), data)
+                outcome = actions.run(connection, data.get("action"), data)
             else:
                 params = connection.called(data)
-                reply = actions.run(connection, params.get("action"), params, True)
-            if reply.__class__ is not dict and not isinstance(reply, dict):
-                reply.then(partial(self._reply, connection, verb, data, count, answer, started))
+                outcome = actions.run(connection, params.get("action"), params, True)
+            if not isinstance(outcome, dict):
+                outcome.then(partial(self._reply, connection, verb, data, count, answer, started))
                 return
+            reply = outcome
         elif self._immediate:
             reply = self._now(self._outcome(connection, verb, data))
         else:

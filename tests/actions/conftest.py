@@ -22,6 +22,7 @@ from ahd.core.errors import Disconnect
 from ahd.core.interfaces import Group
 from ahd.core.message import JsonObject
 from ahd.core.rooms import RoomLimits, Rooms
+from ahd.core.verbs import Verbs, Words
 from ahd.store.memory import MemoryStore
 
 DEADLINE = 10.0
@@ -40,11 +41,18 @@ def described(function: Any, **options: Any) -> Action:
     return made
 
 
+def _spawn(work: Any) -> None:
+    raise NotImplementedError
+
+
 class Caller:
     """A connection and the replies it was given, encoded as a server does."""
 
     def __init__(self, runner: Runner, kind: str = "webSocket") -> None:
         self.runner = runner
+        store = MemoryStore(encode, json.loads, 100, 10_000)
+        rooms = Rooms(store, encode, RoomLimits(True, 200, 1000, 10))
+        self.verbs = Verbs(rooms, runner, Words("", "", "broken", 10), True, _spawn)
         self.connection = Connection("c1", kind, "127.0.0.9", self, runner.default_params)
         self.replies: list[JsonObject] = []
         self.arrived = asyncio.Event()
@@ -64,7 +72,8 @@ class Caller:
         self.arrived.set()
 
     def start(self, name: Any = None, **params: Any) -> None:
-        self.runner.start(self.connection, params if name is None else {"action": name, **params}, self.answer)
+        params = params if name is None else {"action": name, **params}
+        self.runner.call(self.connection, params.get("action"), params, self.answer)
 
     async def wait(self, count: int = 1) -> list[JsonObject]:
         async with asyncio.timeout(DEADLINE):

@@ -16,6 +16,7 @@ import ahd
 from ahd.actions.runner import Failure, Runner
 from ahd.actions.threads import Threads
 from ahd.core.errors import Code, Refused, StoreUnavailable
+from ahd.core.verbs import TEXT_ACTION
 from tests.actions.conftest import DEADLINE, SETTINGS, Caller, MakeRunner, described
 
 SERVER_ERROR = {"context": "response", "error": "Error: broken"}
@@ -100,11 +101,12 @@ async def test_the_params_become_the_connections_with_limit_and_offset(make_runn
     caller = Caller(make_runner(add))
     assert dict(caller.connection.params) == {"limit": 100, "offset": 0}
     data = {"action": "add", "a": 1, "undeclared": [1], "limit": 7}
-    caller.runner.start(caller.connection, data, caller.answer)
-    assert caller.replies == [{"context": "response", "sum": 1}]
+    caller.verbs.receive(caller.connection, "action", data, caller.answer)
+    assert caller.replies == [{"context": "response", "sum": 1, "messageCount": 1}]
     assert caller.connection.details()["params"] == {**data, "limit": 7, "offset": 0}
+    assert caller.connection.params == {**data, "limit": 7, "offset": 0}
     assert data == {"action": "add", "a": 1, "undeclared": [1], "limit": 7}, "the caller's object is left alone"
-    caller.start("nope", b=1)
+    caller.verbs.receive(caller.connection, "action", {"action": "nope", "b": 1}, caller.answer)
     assert caller.connection.details()["params"] == {"action": "nope", "b": 1, "limit": 100, "offset": 0}
     assert caller.runner.default_params == {"limit": 100, "offset": 0}
 
@@ -124,16 +126,17 @@ async def test_sticky_params_stay_and_text_is_read(make_runner: MakeRunner) -> N
     caller = Caller(make_runner(add), "socket")
     caller.connection.sticky = True
     caller.connection.params = sticky = {**caller.connection.params, "a": "1", "b": "2.5"}
-    runner, connection = caller.runner, caller.connection
-    runner.start(connection, {**sticky, "action": "add"}, caller.answer, text=True)
-    runner.start(connection, {"action": "add", "a": 1}, caller.answer)
-    runner.start(connection, {"action": "add", "a": "1"}, caller.answer)
-    assert caller.replies == [
-        {"context": "response", "sum": 3.5},
-        {"context": "response", "sum": 1},
-        {"context": "response", "error": "Error: a must be a number"},
-    ]
+    verbs, connection = caller.verbs, caller.connection
+    verbs.receive(connection, "action", {"action": "add", "a": 1}, caller.answer)
+    verbs.receive(connection, "action", {"action": "add", "a": "1"}, caller.answer)
     assert connection.params is sticky
+    verbs.receive(connection, TEXT_ACTION, {"action": "add"}, caller.answer)
+    assert caller.replies == [
+        {"context": "response", "sum": 1, "messageCount": 1},
+        {"context": "response", "error": "Error: a must be a number", "messageCount": 2},
+        {"context": "response", "sum": 3.5, "messageCount": 3},
+    ]
+    assert connection.params == {**sticky, "action": "add"}
     assert connection.total_actions == 3
 
 
@@ -255,9 +258,9 @@ async def test_an_answer_that_fails_in_any_way_does_not_reach_the_caller(
         calls.append(reply)
         raise OSError("gone")
 
-    runner.start(caller.connection, {"action": "add", "a": 1}, never)
+    runner.call(caller.connection, "add", {"a": 1}, never)
     assert calls == [{"context": "response", "sum": 1}, SERVER_ERROR]
-    runner.start(caller.connection, {"action": "add", "a": 1}, broken)
+    runner.call(caller.connection, "add", {"a": 1}, broken)
     assert len(calls) == 3
     assert caplog.text.count("a reply could not be handed out") == 2
 
@@ -301,8 +304,8 @@ async def test_settings_can_be_replaced(make_runner: MakeRunner) -> None:
     runner = make_runner(add, in_style("direct", raising(ValueError())))
     caller = Caller(runner)
     runner.settings = replace(SETTINGS, limit=5, offset=6, server_error_message="sorry")
-    caller.start("it")
-    assert caller.replies == [{"context": "response", "error": "Error: sorry"}]
+    caller.verbs.receive(caller.connection, "action", {"action": "it"}, caller.answer)
+    assert caller.replies == [{"context": "response", "error": "Error: sorry", "messageCount": 1}]
     assert caller.connection.params == {"action": "it", "limit": 5, "offset": 6}
 
 

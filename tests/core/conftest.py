@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from ahd.codec import decode, encode
-from ahd.core.connection import Answer, Connection
+from ahd.core.connection import Connection
 from ahd.core.errors import Disconnect
 from ahd.core.message import JsonObject, Say
 from ahd.core.rooms import RoomLimits, Rooms
@@ -64,8 +65,10 @@ class ListLink:
 class NoActions:
     """Answers every action with its parameters."""
 
-    def start(self, connection: Connection, params: JsonObject, answer: Answer, text: bool = False) -> None:
-        answer({"context": "response", **params})
+    default_params: Mapping[str, Any] = {}
+
+    def run(self, connection: Connection, name: Any, params: Mapping[str, Any], text: bool = False) -> JsonObject:
+        return {"context": "response", **params}
 
 
 class World:

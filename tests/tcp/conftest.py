@@ -8,7 +8,7 @@ import inspect
 import json
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +17,7 @@ import uvloop
 
 from ahd import codec
 from ahd.core.connection import Answer, Connection
+from ahd.core.interfaces import Pending
 from ahd.core.message import JsonObject, failed
 from ahd.core.rooms import RoomLimits, Rooms
 from ahd.core.verbs import Verbs, Words
@@ -33,22 +34,31 @@ class Actions:
 
     def __init__(self) -> None:
         self.waiting: list[Callable[[], None]] = []
+        self.default_params: Mapping[str, Any] = {}
 
-    def start(self, connection: Connection, params: JsonObject, answer: Answer, text: bool = False) -> None:
-        name = params.get("action")
+    def run(
+        self, connection: Connection, name: Any, params: Mapping[str, Any], text: bool = False
+    ) -> JsonObject | Pending:
         if name == "echo":
-            answer({"context": "response", "got": params, "text": text})
-        elif name == "big":
-            answer({"context": "response", "big": "x" * int(params["size"])})
-        elif name == "later":
-            self.waiting.append(lambda: answer({"context": "response", "late": params.get("n")}))
-        elif name == "bad":
-            try:
-                answer({"context": "response", "bad": object()})
-            except TypeError:
-                answer(failed("Error: no JSON"))
-        else:
-            answer(failed(f"Error: {name} is not a known action."))
+            return {"context": "response", "got": params, "text": text}
+        if name == "big":
+            return {"context": "response", "big": "x" * int(params["size"])}
+        if name == "later":
+            return Later(self.waiting, {"context": "response", "late": params.get("n")})
+        if name == "bad":
+            return {"context": "response", "bad": object()}
+        return failed(f"Error: {name} is not a known action.")
+
+
+class Later:
+    """An action that ends when the test says so."""
+
+    def __init__(self, waiting: list[Callable[[], None]], reply: JsonObject) -> None:
+        self._waiting = waiting
+        self._reply = reply
+
+    def then(self, answer: Answer) -> None:
+        self._waiting.append(lambda: answer(self._reply))
 
 
 class Client:

@@ -160,7 +160,7 @@ async def test_bad_lines_are_answered_in_their_turn(running: Subject) -> None:
         error(3, "the line is longer than 1000 bytes"),
         error(4, "the line is not valid JSON"),
     ]
-    assert replies[5] == error(6, "Error: no JSON")
+    assert replies[5] == error(6, "Error: The server experienced an internal error")
     assert [reply["messageCount"] for reply in replies] == [1, 2, 3, 4, 5, 6, 7]
 
 

@@ -234,6 +234,11 @@ class WebSocket(asyncio.Protocol):
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._timeout, self._transport.abort)
 
+    def _begin_cork(self) -> None:
+        if not self.paused:
+            self._cork = []
+            self.write = self._cork.append
+
     def _uncork(self) -> None:
         """Send what is corked, and cork no more."""
         cork, self._cork = self._cork, None
@@ -246,7 +251,7 @@ class WebSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Work through one read."""
-        if self._state:
+        if self._state != _OPEN:
             if self._state == _CLOSING:
                 self._await_close(data)
             return
@@ -256,9 +261,8 @@ class WebSocket(asyncio.Protocol):
                 self.handler.on_text(text)
                 return
             events = self._parser.feed(data)
-            if len(events) > 1 and not self.paused:
-                self._cork = cork = []
-                self.write = cork.append
+            if len(events) > 1:
+                self._begin_cork()
             ping = None
             for kind, payload in events:
                 if kind == frames.TEXT:
@@ -269,10 +273,11 @@ class WebSocket(asyncio.Protocol):
                     ping = payload
                 elif kind == frames.CLOSE:
                     self._closed_by_peer(payload)
-                if self._state:
+                if self._state != _OPEN:
                     break
                 if self._cork and (len(self._cork[-1]) >= _CORK_BYTES or len(self._cork) >= _CORK_FRAMES):
                     self._uncork()
+                    self._begin_cork()
             else:
                 if ping is not None:
                     self._answer(ping)
