@@ -342,9 +342,13 @@ def _web(app: App) -> Server:
         plan = config.socket_io
         channel = app.store.channel(CHANNEL)
         manager = ClientIndex() if channel is None else SharedClientIndex(channel, encode, decode)
-        app.sio = sio = SocketIO(plan, config.limits, manager, app.runner.default_params)
+        app.sio = sio = _socket_io(config, manager, app.runner.default_params)
         sio.bind_rooms(app.rooms)
         sio.serve(app.verbs)
+        if config.monitor.admin_ui["enable"]:
+            from ahd.servers.socketio.admin import AdminUI
+
+            AdminUI(sio, app.rooms, config.monitor.admin_ui)
         browser = BrowserClient(plan.client)
         missing = browser.missing() if plan.client.enable else None
         if missing is not None:
@@ -358,6 +362,15 @@ def _web(app: App) -> Server:
     server = http_server(app.tornado, IDLE, SLOW, site.largest_body)
     front = Front(gate, server, Direct(site, client_of, IDLE, SLOW))
     return Listener(front, section, _tls(section.secure, section.cert_file, section.key_file, app.source))
+
+
+def _socket_io(config: Config, manager: ClientIndex, params: Mapping[str, Any]) -> SocketIO:
+    plan, limits = config.socket_io, config.limits
+    if not config.monitor.admin_ui["enable"]:
+        return SocketIO(plan, limits, manager, params)
+    from ahd.servers.socketio.watched import WatchedEngine
+
+    return SocketIO(plan, limits, manager, params, WatchedEngine)
 
 
 def _tcp(app: App) -> Server:

@@ -163,9 +163,12 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
+    """`admin_ui` has all its keys, in the file's spelling; the secrets in it are Secret."""
+
     enable: bool
     bind_ip: str
     port: int
+    admin_ui: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

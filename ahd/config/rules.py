@@ -216,6 +216,25 @@ def _redis_tls(view: View) -> Iterator[Finding]:
         yield view.mistake(("redis", "options", key), "tlsCertFile and tlsKeyFile belong together")
 
 
+SHORTEST_PASSWORD = 8
+
+
+def _admin_ui(view: View) -> Iterator[Finding]:
+    found = view.get("monitor", "adminUI")
+    at = ("monitor", "adminUI")
+    if not found["enable"]:
+        return
+    for section in ("monitor", "webSockets"):
+        if not view.get(section, "enable"):
+            yield view.mistake((*at, "enable"), f"monitor.adminUI.enable needs {section}.enable")
+    for key in ("username", "password"):
+        if found[key] is None:
+            path = (*at, key) if view.given(*at, key) else (*at, "enable")
+            yield view.mistake(path, f"monitor.adminUI.enable needs monitor.adminUI.{key}")
+    if found["password"] and len(found["password"]) < SHORTEST_PASSWORD:
+        yield view.mistake((*at, "password"), f"must have at least {SHORTEST_PASSWORD} characters")
+
+
 RULES: tuple[Rule, ...] = (
     _servers,
     _tls("httpServer", "keyFile"),
@@ -230,4 +249,5 @@ RULES: tuple[Rule, ...] = (
     _origins,
     _redis_place,
     _redis_tls,
+    _admin_ui,
 )

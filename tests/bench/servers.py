@@ -25,6 +25,8 @@ PYTHON_PACKAGES = ("python-socketio>=5.18,<6", "tornado", "uvicorn", "uvloop", "
 NODE_PACKAGES = ("socket.io@~4.8.1",)
 NPM = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
 SERVER_CPU, LOAD_CPU = 0, 1
+MONITORED = "ahd-monitored"
+"""ahd that counts and times what it answers."""
 
 ECHO = """from typing import Any
 
@@ -103,7 +105,7 @@ def tcp_port(port: int) -> int:
     return port + 1
 
 
-def ahd(port: int, tls: tuple[Path, Path] | None, tcp: bool) -> Server:
+def ahd(port: int, tls: tuple[Path, Path] | None, tcp: bool, monitor: bool = False) -> Server:
     """ahd as its users start it; requests are not logged and coming and going is not said, as with the peers."""
     directory = CACHE / "ahd"
     (directory / "actions").mkdir(parents=True, exist_ok=True)
@@ -117,6 +119,7 @@ def ahd(port: int, tls: tuple[Path, Path] | None, tcp: bool) -> Server:
         "actions": {"modules": ["./actions"]},
         "commonWeb": {"flatFileDirectory": str(files())},
         "tcpServer": {"enable": tcp, "port": tcp_port(port)},
+        "monitor": {"enable": monitor, "port": 0},
         "chat": {"announce": False},
         "log": {"format": "json", "logRequests": False},
     }
@@ -153,8 +156,8 @@ def fastapi() -> Server:
 
 def make(name: str, port: int, tls: tuple[Path, Path] | None, tcp: bool) -> Server:
     """A server by its name in the table."""
-    if name == "ahd":
-        return ahd(port, tls, tcp)
+    if name in ("ahd", MONITORED):
+        return ahd(port, tls, tcp, name == MONITORED)
     if name == "node":
         return node(tls)
     others = {"actionhero": actionhero, "fastapi": fastapi}

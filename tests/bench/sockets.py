@@ -7,7 +7,7 @@ from functools import partial
 
 from tests.bench.load import generated, sioload
 from tests.bench.row import Result, Row
-from tests.bench.servers import running
+from tests.bench.servers import MONITORED, running
 
 REPLY = '*"payload":"xx'
 """What counts as the reply to an echo: an error would be quicker."""
@@ -47,5 +47,14 @@ ROWS = (
     Row("idle", "KiB per idle connection", IDLE, 0.5, key="rate", unit="KiB", less=True),
     Row("tls-echo", "echo over TLS, 8 in flight", echo(64, 8, 64, tls=True), 1, peers=PAIR),
     Row("tls-fan", "say to 100 over TLS, 8 in flight", fan(100, 8, tls=True), 1, peers=PAIR),
+    Row(
+        "monitored",
+        "echo with the monitor on, 8 in flight",
+        echo(64, 8, 64),
+        0.97,
+        (MONITORED, "ahd"),
+        "ahd",
+        MONITORED,
+    ),
     Row("polling", "echo over polling, 32 clients", polling, 3, peers=("ahd", "tornado"), base="tornado"),
 )

@@ -44,6 +44,9 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
     over a WebSocket, `on_attachment(socket, data)` binary messages, `on_end(socket, reason)` the end of each session,
     once; `on_dismiss(socket, why, retry_after)` is asked for the last packets of one that the server ends."""
 
+    socket_class = EngineSocket
+    """What a session is."""
+
     def __init__(self, plan: SocketIOPlan, limits: Limits, **options: Any) -> None:
         super().__init__(
             async_mode="tornado",
@@ -100,7 +103,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
         """A new session; its first packet is on its way."""
         if sid is None:
             sid = self.generate_id()
-        socket = EngineSocket(self, sid, handshake)
+        socket = self.socket_class(self, sid, handshake)
         self.sockets[sid] = socket
         upgrades = b'["websocket"],' if ws is None and self.allow_upgrades else b"[],"
         if ws is not None:

@@ -61,9 +61,17 @@ class Environs(dict[str, dict[str, Any]]):
 
 
 class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has no types
-    """The server that plugins know as `app.sio`."""
+    """The server that plugins know as `app.sio`. `engine_class`: whose sessions it has."""
 
-    def __init__(self, plan: SocketIOPlan, limits: Limits, manager: ClientIndex, params: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        plan: SocketIOPlan,
+        limits: Limits,
+        manager: ClientIndex,
+        params: Mapping[str, Any],
+        engine_class: type[Engine] = Engine,
+    ) -> None:
+        self._engine_class = engine_class
         self._plan = plan
         self._limits = limits
         super().__init__(
@@ -88,7 +96,7 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
         manager.heard_by = self._heard_by
 
     def _engineio_server_class(self) -> Callable[..., Engine]:
-        return partial(Engine, self._plan, self._limits)
+        return partial(self._engine_class, self._plan, self._limits)
 
     def serve(self, verbs: Verbs) -> None:
         """Hand the verbs of namespace "/" to the core from now on."""
@@ -111,6 +119,10 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
             logger.warning("a plugin's handler takes the place of the verb %s", event, extra={"event": "verbReplaced"})
             self._direct = self._direct - {event}
         return super().on(event, handler, namespace)
+
+    def instrument(self, *args: Any, **options: Any) -> Any:
+        """python-socketio's admin UI changes classes of the whole process and sees nothing of ahd's message path."""
+        raise RuntimeError("instrument() would tell wrong figures here: use monitor.adminUI of the configuration file")
 
     # -- from the engine
 
