@@ -5,7 +5,7 @@ Used in place of Engine and EngineSocket when `monitor.adminUI` is on; without i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .engine import Engine
@@ -56,12 +56,16 @@ class WatchedEngine(Engine):
         self.counts["rawConnection"] += 1
         return super().open(*args, **options)
 
-    def end(self, socket: EngineSocket, reason: str, code: int = 1000, text: str = "") -> None:
+    def end(
+        self, socket: EngineSocket, reason: str, code: int = 1000, text: str = "", last: Sequence[bytes] = ()
+    ) -> None:
         if not socket.closed:
+            for packet in last:
+                self.left(socket, packet)
             self.counts["rawDisconnection"] += 1
             if self.watcher is not None:
                 self.reasons[socket.sid] = reason
-        super().end(socket, reason, code, text)
+        super().end(socket, reason, code, text, last)
 
     def receive(self, socket: EngineSocket, data: bytes) -> None:
         if socket.inbox is None:  # what is postponed comes again
