@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-import re
 import socket
-import ssl
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,7 +20,6 @@ from ahd.actions.runner import Runner, Settings
 from ahd.actions.threads import Threads
 from ahd.codec import decode, encode
 from ahd.config.fingerprint import fingerprint
-from ahd.config.mistakes import ConfigError, Mistake, Place
 from ahd.config.model import Config
 from ahd.core.interfaces import Store
 from ahd.core.message import JsonObject, now_ms
@@ -35,6 +32,7 @@ from ahd.servers.direct import Direct
 from ahd.servers.front import Front
 from ahd.servers.listener import Listener
 from ahd.servers.proxies import Trusted
+from ahd.servers.reasons import reason
 from ahd.servers.socketio.bundle import BrowserClient
 from ahd.servers.socketio.clients import ClientIndex
 from ahd.servers.socketio.drain import drain
@@ -42,7 +40,7 @@ from ahd.servers.socketio.gate import Gate
 from ahd.servers.socketio.polling import Polling
 from ahd.servers.socketio.server import SocketIO
 from ahd.servers.socketio.shared import CHANNEL, SharedClientIndex
-from ahd.servers.tls import tls_context
+from ahd.servers.tls import context_for
 from ahd.servers.web.application import Application, application, http_server
 from ahd.servers.web.resource import resource_service
 from ahd.servers.web.server import Web
@@ -218,7 +216,7 @@ class App:
         except BaseException as error:
             await self.close()
             if isinstance(error, Exception):
-                raise StartError(f"{part}: {_why(error)}") from error
+                raise StartError(f"{part}: {reason(error)}") from error
             raise
         self.up = True
 
@@ -257,22 +255,6 @@ class App:
             await asyncio.wait(self._tasks, timeout=1)
         await self.store.close()
         self.threads.close()
-
-
-BIND = re.compile(r"error while attempting to bind on address \('(.+?)', (\d+).*?\): (?:\[errno \d+\] )?(.+)", re.I)
-"""What the loop makes of an OSError when it cannot listen on an address."""
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or "not PEM").replace("_", " ").lower()  # OpenSSL's own name, without where in its code
-    if not isinstance(error, OSError):
-        return f"{type(error).__name__}: {error}"
-    text = error.strerror or str(error)
-    bind = BIND.match(text)
-    if error.filename is not None:
-        return f"{error.filename}: {text[:1].lower()}{text[1:]}"
-    return text if bind is None else f"{bind[1]}, port {bind[2]}: {bind[3]}"
 
 
 # -- assembly
@@ -356,12 +338,12 @@ def _web(app: App) -> Server:
         polling = Polling(sio.engine)
         others.append(Mount(plan.path, resource_service(plan.path, polling, browser.answer), polling.max_body))
         gate = Gate(sio.engine, proxies)
-    app.site = site = pages.site(config.general, *others)
+    app.site = site = pages.site(config.general, *others, resource=config.socket_io.path)
     client_of = _client_of(proxies)
     app.tornado = application(site, client_of)
     server = http_server(app.tornado, IDLE, SLOW, site.largest_body)
     front = Front(gate, server, Direct(site, client_of, IDLE, SLOW))
-    return Listener(front, section, _tls(section.secure, section.cert_file, section.key_file, app.source))
+    return Listener(front, section, context_for("httpServer", section, app.source))
 
 
 def _socket_io(config: Config, manager: ClientIndex, params: Mapping[str, Any]) -> SocketIO:
@@ -385,7 +367,7 @@ def _tcp(app: App) -> Server:
         drop_oldest=limits.slow_consumer == "dropOldest",
         params=app.runner.default_params,
     )
-    tls = _tls(section.secure, section.cert_file, section.key_file, app.source)
+    tls = context_for("tcpServer", section, app.source)
     app.tcp = TcpServer(app.verbs, section.bind_ip, section.port, settings, encode, decode, tls)
     return app.tcp
 
@@ -400,13 +382,3 @@ def _client_of(proxies: Trusted) -> Callable[[str, Any, Mapping[str, str]], tupl
         return client.address, client.scheme
 
     return client_of
-
-
-def _tls(secure: bool, cert_file: Path | None, key_file: Path | None, source: Path) -> ssl.SSLContext | None:
-    if not secure or cert_file is None or key_file is None:
-        return None
-    try:
-        return tls_context(cert_file, key_file)
-    except OSError as error:
-        reason = f"is no certificate that goes with {key_file}: {_why(error)}"
-        raise ConfigError([Mistake(Place(str(source)), str(cert_file), reason)]) from None

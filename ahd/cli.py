@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ahd.config import ConfigError
@@ -33,6 +34,7 @@ _RUN = "run"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code. Raises SystemExit for --help (0) and wrong usage (2)."""
     given = list(sys.argv[1:] if argv is None else argv)
+    arguments = argparse.Namespace(config="")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a file name or a text need not fit the terminal's encoding
             stream.reconfigure(errors="backslashreplace")
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = _module(arguments.command or _RUN).run(arguments)
         sys.stdout.flush()
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(_with_actions(error, arguments.config), file=sys.stderr)
         return CONFIGURATION
     except BrokenPipeError:
         # Whoever read this has gone, as head does. What is still buffered must not fail again at exit.
@@ -50,6 +52,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return FAILURE
     return code
+
+
+def _with_actions(error: ConfigError, source: str | None) -> ConfigError:
+    """The mistakes of the file, and those of the modules that it names: all are told at once."""
+    if error.actions is None or source is None:
+        return error
+    registry = importlib.import_module("ahd.actions.registry")
+    try:
+        registry.load(error.actions.modules, error.actions.builtin, Path(source))
+    except ConfigError as more:
+        return ConfigError([*error.mistakes, *more.mistakes])
+    return error
 
 
 def _parse(given: list[str]) -> argparse.Namespace:

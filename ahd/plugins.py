@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ahd.config.mistakes import ConfigError, Mistake, Place
+from ahd.config import where
+from ahd.config.mistakes import ConfigError, Mistake, dotted
+from ahd.config.mistakes import Path as KeyPath
 
 logger = logging.getLogger("ahd")
 
@@ -17,7 +20,7 @@ logger = logging.getLogger("ahd")
 def call(plugins: Iterable[str], app: Any, source: Path) -> None:
     """Call each `module:function` with the App. ConfigError: all that cannot be called, at their place in `source`."""
     mistakes: list[Mistake] = []
-    for name in plugins:
+    for index, name in enumerate(plugins):
         module, _, function = name.partition(":")
         try:
             target: Any = importlib.import_module(module)
@@ -28,7 +31,8 @@ def call(plugins: Iterable[str], app: Any, source: Path) -> None:
             target(app)
         except Exception as error:
             logger.debug("the plugin %s failed", name, exc_info=True)
+            entry: KeyPath = ("general", "plugins", index)
             reason = f"{name}: {type(error).__name__}: {error}"
-            mistakes.append(Mistake(Place(str(source)), "general.plugins", reason))
+            mistakes.append(Mistake(where(source, entry, os.environ), dotted(entry), reason))
     if mistakes:
         raise ConfigError(mistakes)

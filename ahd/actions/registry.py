@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import sysconfig
 import traceback
@@ -15,6 +16,7 @@ from typing import Any
 from ahd.actions.action import MODULE_RECORD, Action, Declaration
 from ahd.actions.builtin import BUILTIN
 from ahd.actions.signature import describe
+from ahd.config import where
 from ahd.config.mistakes import ConfigError, Mistake, Place, dotted
 from ahd.config.mistakes import Path as KeyPath
 
@@ -88,7 +90,7 @@ class _Loading:
 
     def key_mistake(self, entry: KeyPath, reason: str) -> None:
         """Something is wrong with an entry of the configuration file."""
-        self.mistakes.append(Mistake(Place(str(self._source)), dotted(entry), reason))
+        self.mistakes.append(Mistake(where(self._source, entry, os.environ), dotted(entry), reason))
 
     def path(self, path: Path, name: str, entry: KeyPath) -> None:
         """Load a file, or every file in and below a directory whose path has no part that begins with _ or a dot."""

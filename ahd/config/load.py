@@ -10,7 +10,7 @@ from typing import Any
 from . import files, legacy, rules, tree
 from . import schema as schemas
 from .environment import override, substitute
-from .mistakes import ConfigError, Mistake, Note, dotted
+from .mistakes import ConfigError, Mistake, Note, Place, dotted
 from .mistakes import Path as KeyPath
 from .model import SECTIONS, Config, Secret
 from .tree import Node, plain
@@ -50,10 +50,22 @@ def loads(text: str, environ: Mapping[str, str], *, source: str = "ahd.yaml", di
             reason = line.sentence if given else f"{line.name}: {line.sentence}"
             notes.append(Note(place_of(root, key), dotted(key), f"{line.outcome}: {reason}"))
     if mistakes:
-        raise ConfigError(mistakes)
+        sound = not any(mistake.path.startswith("actions") for mistake in mistakes)
+        raise ConfigError(mistakes, _section("actions", values["actions"]) if sound else None)
     notes.sort(key=lambda note: (note.place.line, note.place.column))
     built = {schemas.snake(name): _section(name, values[name]) for name in SECTIONS}
     return Config(**built, socket_io=plan, notes=tuple(notes))
+
+
+def where(source: str | Path, key: KeyPath, environ: Mapping[str, str]) -> Place:
+    """Where a key is written, for a mistake that shows only when its value is used."""
+    try:
+        root, _ = tree.parse(files.read_text(Path(source), str(source)), str(source))
+    except ConfigError:
+        root = None
+    if root is None:
+        return Place(str(source))
+    return place_of(override(root, environ, schemas.load_schema())[0], key)
 
 
 def read(

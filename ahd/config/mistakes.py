@@ -6,7 +6,10 @@ import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .model import Actions
 
 Path = tuple[str | int, ...]
 """Where a value is: ("httpServer", "port") or ("webSockets", "options", "transports", 0)."""
@@ -51,10 +54,12 @@ class Note:
 class ConfigError(Exception):
     """A configuration that cannot be used, with every mistake that was found in it, in the order of the file.
 
-    `str()` is what a user is shown: one line a mistake, then their number.
+    `str()` is what a user is shown: one line a mistake, then their number. `actions` is that section when nothing is
+    wrong in it: then its modules can be looked at too.
     """
 
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+    def __init__(self, mistakes: Iterable[Mistake], actions: Actions | None = None) -> None:
+        self.actions = actions
         self.mistakes: tuple[Mistake, ...] = tuple(sorted(mistakes, key=_reading_order))
         super().__init__(self.mistakes)
 

@@ -14,7 +14,15 @@ const ENTERED = "I have entered the room";
 const LEFT = "I have left the room";
 
 const query = new URLSearchParams(location.search);
-const resource = `/${(query.get("resource") || "socket.io").replace(/^\/+|\/+$/g, "")}`;
+let resource = "/socket.io";
+
+/** Where Socket.IO is: as the address says, else as the server does. */
+async function findResource() {
+  const given = query.get("resource");
+  if (given) return `/${given.replace(/^\/+|\/+$/g, "")}`;
+  const answer = await fetch("server.json").catch(() => null);
+  return answer && answer.ok ? (await answer.json()).resource : "/socket.io";
+}
 
 /** Load one of the scripts that ahd serves beside Socket.IO. */
 function load(name) {
@@ -91,6 +99,7 @@ function start() {
 
 startViews();
 try {
+  resource = await findResource();
   await load("socket.io.js");
   await load("ahsocket.js");
   start();

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ahd.config import ConfigError, Mistake, where
+from ahd.servers.reasons import reason
 
 if TYPE_CHECKING:
     from ahd.config.model import HttpServer, TcpServer
@@ -15,6 +19,18 @@ def tls_context(cert_file: Path, key_file: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(cert_file, key_file)
     return context
+
+
+def context_for(name: str, section: HttpServer | TcpServer, source: Path) -> ssl.SSLContext | None:
+    """The TLS of a section of the file `source`, None without. Raises ConfigError for a bad pair."""
+    if not section.secure or section.cert_file is None or section.key_file is None:
+        return None
+    try:
+        return tls_context(section.cert_file, section.key_file)
+    except OSError as error:
+        why = f"{section.cert_file} is no certificate that goes with {section.key_file}: {reason(error)}"
+        place = where(source, (name, "certFile"), os.environ)
+        raise ConfigError([Mistake(place, f"{name}.certFile", why)]) from None
 
 
 def check(context: ssl.SSLContext | None, section: HttpServer | TcpServer) -> None:

@@ -236,9 +236,27 @@ def test_the_command_tells_mistakes_without_a_traceback(write: WriteModule) -> N
         assert result.stdout == ""
         assert result.stderr.splitlines() == [
             "acts/a.py:2:1: ModuleNotFoundError: No module named 'nowhere'",
-            "ahd.yaml: actions.modules[1]: there is no Python module nowhere",
+            "ahd.yaml:1:29: actions.modules[1]: there is no Python module nowhere",
             "2 mistakes",
         ]
+
+
+def test_mistakes_of_the_file_and_of_its_modules_are_told_at_once(write: WriteModule) -> None:
+    write("ahd.yaml", "httpServer: {port: x}\nactions: {modules: [./acts, nowhere]}\n")
+    write("acts/a.py", "import nowhere\n")
+    for arguments in (("actions",), ("check",), (), ("describe", "--markdown")):
+        result = ahd(*arguments, "--config", "ahd.yaml")
+        assert result.returncode == 78
+        assert result.stderr.splitlines() == [
+            "acts/a.py:1:1: ModuleNotFoundError: No module named 'nowhere'",
+            'ahd.yaml:1:20: httpServer.port: must be a whole number, not "x"',
+            "ahd.yaml:2:29: actions.modules[1]: there is no Python module nowhere",
+            "3 mistakes",
+        ]
+    write("ahd.yaml", "httpServer: {port: x}\nactions: {modules: [./acts, 1]}\n")
+    lines = ahd("check", "--config", "ahd.yaml").stderr.splitlines()
+    assert len(lines) == 3, "a section that is wrong itself is not acted on"
+    assert "nowhere" not in "".join(lines)
 
 
 def test_the_demonstration_is_found() -> None:

@@ -185,13 +185,17 @@ def test_a_daemon_that_dies_and_comes_back(
     complaints[:] = [text for text in complaints if "ERR_CONNECTION" not in text and "WebSocket" not in text]
 
 
-def test_a_daemon_that_is_not_there(start_daemon: StartDaemon, open_page: OpenPage, complaints: list[str]) -> None:
+def test_the_server_says_where_socket_io_is(start_daemon: StartDaemon, open_page: OpenPage) -> None:
     daemon = start_daemon({"webSockets": {"options": {"resource": "/elsewhere"}}})
-    page = open_page(daemon.url)
+    for address in ("/", "/public/", "/?resource=/elsewhere"):
+        connected(open_page(f"{daemon.url}{address}"))
+
+
+def test_a_daemon_that_is_not_there(daemon: Daemon, open_page: OpenPage, complaints: list[str]) -> None:
+    page = open_page(f"{daemon.url}/?resource=/nowhere")
     expect(page.locator("#status-text")).to_have_text("Offline")
-    expect(page.get_by_role("alert").first).to_contain_text("/socket.io/socket.io.js could not be loaded")
+    expect(page.get_by_role("alert").first).to_contain_text("/nowhere/socket.io.js could not be loaded")
     complaints.clear()
-    connected(open_page(f"{daemon.url}/?resource=/elsewhere"))
 
 
 def test_with_the_keyboard_alone(daemon: Daemon, open_page: OpenPage) -> None:

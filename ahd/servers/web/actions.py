@@ -9,11 +9,11 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ahd.config.model import CommonWeb, General
 from ahd.core import errors
-from ahd.core.connection import Answer, Connection
+from ahd.core.connection import Connection
 from ahd.core.errors import Code
 from ahd.core.message import JsonObject, failed
 from ahd.servers.http import HttpRequest, HttpResponse
@@ -23,6 +23,9 @@ from ahd.servers.web.identity import Fingerprints
 from ahd.servers.web.parameters import BadRequest, Body, decoded, from_body, from_query
 from ahd.servers.web.routes import Routes
 from ahd.servers.web.uploads import Uploads
+
+if TYPE_CHECKING:
+    from ahd.actions.runner import Runner
 
 JSON = "application/json; charset=utf-8"
 SCRIPT = "text/javascript; charset=utf-8"
@@ -43,23 +46,6 @@ STATUSES: Mapping[str, Code] = {
     errors.TOOK_TOO_LONG: Code.TIMED_OUT,
 }
 """What kind of failure a reply is that brings no `code` of its own."""
-
-
-class Runner(Protocol):
-    """The actions, as `ahd.actions.runner.Runner` runs them."""
-
-    default_params: Mapping[str, Any]
-
-    def call(
-        self,
-        connection: Connection,
-        name: Any,
-        params: Mapping[str, Any],
-        answer: Answer,
-        text: bool = False,
-        method: str = "",
-        ended: Callable[[], None] | None = None,
-    ) -> bool: ...
 
 
 Observe = Callable[[Connection, str, Any, JsonObject, float], None]

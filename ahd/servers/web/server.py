@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ahd.config.model import CommonWeb, General
 from ahd.config.origins import origin_allowed, parse_origin
 from ahd.core.verbs import Verbs
-from ahd.servers.http import HttpRequest
-from ahd.servers.web.actions import ActionService, Runner
+from ahd.servers.http import HttpRequest, HttpResponse
+from ahd.servers.web import documents
+from ahd.servers.web.actions import ActionService
 from ahd.servers.web.clients import ClientLimits, HttpClients
 from ahd.servers.web.cors import Cors
-from ahd.servers.web.files import Files
+from ahd.servers.web.files import METHODS, Files
 from ahd.servers.web.site import Mount, Site
 
+if TYPE_CHECKING:
+    from ahd.actions.runner import Runner
+
 Answered = TypeVar("Answered")
+
+ABOUT = "server.json"
+"""The name under which the page of the package finds what it must know of this server."""
 
 
 class Web:
@@ -49,10 +56,12 @@ class Web:
         self.clients = HttpClients(verbs, _client_limits(settings), encode, decode)
         self.actions = ActionService(settings, general, runner, self.clients, cors, encode, decode, describe)
         self._settings = settings
+        self._encode = encode
         self._site: Site | None = None
 
-    def site(self, general: General, *others: Mount) -> Site:
-        """Everything that is served over HTTP; `others` are services of other servers, such as Socket.IO's resource."""
+    def site(self, general: General, *others: Mount, resource: str = "") -> Site:
+        """Everything that is served over HTTP; `others` are services of other servers, such as Socket.IO's, which is at
+        `resource`: the page of the package asks for that."""
         settings = self._settings
         actions, files = f"/{settings.url_path_for_actions}", f"/{settings.url_path_for_files}"
         mounts = [
@@ -64,6 +73,9 @@ class Web:
             mounts.append(Mount("", partial(_below, self.actions.answer, 1), settings.max_body_size))
         else:
             mounts.append(Mount("", partial(_below, self.files.answer, 1)))
+        if settings.flat_file_directory is None:
+            told = partial(_tell, {"resource": resource}, self._encode)
+            mounts += [Mount(f"{prefix}/{ABOUT}", told) for prefix in (files, "")]
         self._site = Site(mounts, _headers(settings), general.server_error_message)
         return self._site
 
@@ -83,6 +95,12 @@ class Web:
 
 def _below(answer: Callable[[HttpRequest, str], Answered], start: int, request: HttpRequest) -> Answered:
     return answer(request, request.path[start:])
+
+
+def _tell(about: dict[str, str], encode: Callable[[Any], bytes], request: HttpRequest) -> HttpResponse:
+    if request.method not in ("GET", "HEAD"):
+        return documents.not_allowed(request, METHODS)
+    return HttpResponse(200, [documents.JSON, ("Cache-Control", "no-cache")], encode(about))
 
 
 def _headers(settings: CommonWeb) -> dict[str, str]:
