@@ -3,8 +3,8 @@
 A say is delivered when Redis sends it back, on the node that published it too: so every node delivers the says of a
 room in one and the same order, each once, and nobody hears one that Redis did not take.
 
-What is published is a line of JSON, `[node, number, sender, heard]`, and behind it the say's own JSON, which nobody
-decodes and encodes again. `number` counts the says of one node; `heard` says that its own clients have heard it.
+What is published is a line of JSON, `[node, number, sender, how]`, and behind it the say's own JSON, which nobody
+decodes and encodes again. `number` counts the says of one node; `how` is one of SPOKEN, HEARD, LEAVE and AGAIN.
 """
 
 from __future__ import annotations
@@ -20,6 +20,13 @@ from ahd.store.redis.names import Names
 from ahd.store.redis.stream import Session, Unanswered
 
 logger = logging.getLogger("ahd.store")
+
+SPOKEN, HEARD, LEAVE, AGAIN = 0, 1, 2, 3
+"""How a say is published: as any other; one that the clients of its own node have heard already; one that is remembered
+where it is heard; and that one again, for those who have not heard it the first time."""
+
+MOST_LEAVES = 10_000
+"""Says that are remembered."""
 
 _AT_ONCE = 500
 
@@ -42,17 +49,29 @@ class RedisBus:
         self._others: dict[bytes, Callable[[bytes], None]] = {}
         self._number = 0
         self._heard = 0
+        self._leaves: dict[tuple[str, int], None] = {}
         self._publish, self._subscribe, self._unsubscribe = (
             ("SPUBLISH", "SSUBSCRIBE", "SUNSUBSCRIBE") if link.sharded else ("PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE")
         )
         self.deliver: Callable[[Say], None] = _nobody
 
-    def packed(self, say: Say | None, heard: bool = False) -> bytes:
+    def packed(self, say: Say | None, how: int = SPOKEN) -> bytes:
         """A say as it is published; nothing for None."""
         if say is None:
             return b""
         self._number += 1
-        return self._encode([self._node, self._number, say.sender, heard]) + b"\n" + say.json
+        return self._encode([self._node, self._number, say.sender, how]) + b"\n" + say.json
+
+    def again(self, packed: bytes) -> bytes:
+        """A LEAVE that was published, or was not: to be heard by those who have not heard it."""
+        head, _, json = packed.partition(b"\n")
+        return self._encode([*self._decode(head)[:3], AGAIN]) + b"\n" + json
+
+    def remember(self, packed: bytes) -> None:
+        """The clients of this node have heard a LEAVE."""
+        if packed:
+            node, number, *_ = self._decode(packed.partition(b"\n")[0])
+            self._first_time(node, number)
 
     async def publish(self, say: Say) -> None:
         packed = self.packed(say)
@@ -148,15 +167,27 @@ class RedisBus:
             return
         head, _, json = packed.partition(b"\n")
         try:
-            node, number, sender, heard = self._decode(head)
+            node, number, sender, how = self._decode(head)
         except (TypeError, ValueError):
             logger.warning("not a say of ahd in %s", channel.decode("utf-8", "replace"), extra={"event": "badSay"})
             return
         if node == self._node:
             self._heard = max(self._heard, number)
-            if heard:
+            if how == HEARD:
                 return
+        if how >= LEAVE and not self._first_time(node, number):
+            return
         self.deliver(Say(room, sender, None, json))
+
+    def _first_time(self, node: str, number: int) -> bool:
+        """Remember a LEAVE; whether it was not heard before."""
+        leaves = self._leaves
+        if (node, number) in leaves:
+            return False
+        leaves[node, number] = None
+        if len(leaves) > MOST_LEAVES:
+            del leaves[next(iter(leaves))]
+        return True
 
 
 def _nobody(say: Say) -> None:

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from ahd.core.errors import StoreUnavailable
 from ahd.store.redis.address import Connect
-from ahd.store.redis.stream import Session
+from ahd.store.redis.stream import PATIENCE, Session
 
 logger = logging.getLogger("ahd.store")
 
@@ -25,6 +25,12 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.4
 
 TAKEN_FOR_DEAD = "this node was taken for dead"
 """Why a connection is given up that is in order: others have announced this node's members as left."""
+
+DONE_TOO_LATE = "Redis did it too late"
+"""Why a connection is given up on which Redis refused what it was asked long ago."""
+
+GIVEN_UP = 2 * PATIENCE
+"""Seconds after which a change is not made any more: whoever asked has been refused by then."""
 
 RESTORE_TIMEOUT = 5.0
 """Seconds in which subscriptions and presence must have been put back on a new connection."""
@@ -49,6 +55,8 @@ class RedisLink:
         """How often it was away since the start."""
         self.last_loss = ""
         """Why the connection before this one was lost."""
+        self.lost_at = 0
+        """When that was, by Redis's clock."""
         self._session: Session | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
@@ -159,7 +167,7 @@ class RedisLink:
 
     def _away(self, reason: str) -> None:
         self._session, self.reason, self._away_since = None, reason, time.monotonic()
-        self.last_loss = reason
+        self.last_loss, self.lost_at = reason, self.deadline(0)
         self.outages += 1
         self._tell(reason)
         self.gone(reason)

@@ -19,7 +19,7 @@ from ahd.core.errors import StoreUnavailable
 from ahd.core.interfaces import Node
 from ahd.core.message import LEFT, Encode, now_ms
 from ahd.store.redis import scripts
-from ahd.store.redis.link import TAKEN_FOR_DEAD, RedisLink
+from ahd.store.redis.link import DONE_TOO_LATE, GIVEN_UP, TAKEN_FOR_DEAD, RedisLink
 from ahd.store.redis.names import Names
 from ahd.store.redis.stream import Session
 
@@ -31,8 +31,12 @@ LEASE = 5.0
 RENEWAL = 1.0
 """Seconds between renewals."""
 
+OTHERS_WITHIN = 1.5
+"""Seconds that a node waits, once it has Redis again, for the other nodes to hear again."""
+
 _MEMBERS_AT_ONCE = 500
 _COMPARE_EVERY = 5
+_LOOK_EVERY = 0.05
 
 
 class RedisNodes:
@@ -52,6 +56,8 @@ class RedisNodes:
         self._configuration = ""
         self._figures: Callable[[], dict[str, int]] = dict
         self._warned: set[str] = set()
+        self._others: set[bytes] = set()
+        """The other nodes, as of the last renewal."""
         self._keeper: asyncio.Task[None] | None = None
         self.reaped = 0
         """Dead nodes that this one has found."""
@@ -74,6 +80,25 @@ class RedisNodes:
         self._link.told_time(int(now))
         texts = [text.decode() for text in flat]
         return state.decode(), dict(zip(texts[::2], texts[1::2], strict=True))
+
+    async def others_hear(self, session: Session, state: str) -> None:
+        """Wait until all nodes that were there before the outage hear again.
+
+        Without it a say would be acknowledged that those miss who come back a moment later. A node that does not come
+        back is not waited for any longer than OTHERS_WITHIN.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + OTHERS_WITHIN
+        absent: list[bytes] = [*self._others]
+        while absent:
+            arguments = (int(LEASE * 1000), self._link.lost_at, state, *absent)
+            absent = await self._script(session.send, scripts.ABSENT, *arguments)
+            if absent and loop.time() >= end:
+                names = ", ".join(node.decode() for node in absent)
+                logger.warning("not back yet: %s", names, extra={"event": "nodesAbsent", "nodes": names})
+                return
+            if absent:
+                await asyncio.sleep(_LOOK_EVERY)
 
     def start(self) -> None:
         """Renew from now on."""
@@ -111,12 +136,17 @@ class RedisNodes:
 
     async def _tick(self) -> bool:
         may_reap = self._link.up_for() >= LEASE
-        arguments = (int(LEASE * 1000), self._told(), int(may_reap), self._left, _MEMBERS_AT_ONCE)
-        alive, more, now, *dead = await self._script(self._link.command, scripts.TICK, self._publish, *arguments)
+        # What a frozen Redis finds in a socket that was given up must not seem to be a sign of life.
+        head = (self._publish, self._link.deadline(GIVEN_UP), int(LEASE * 1000), self._told(), int(may_reap))
+        tick = self._script(self._link.command, scripts.TICK, *head, self._left, _MEMBERS_AT_ONCE)
+        alive, more, now, dead, all_nodes = await tick
         if alive == scripts.NOT_ALIVE:
             self._link.lose(TAKEN_FOR_DEAD)
+        elif alive == scripts.LATE:
+            self._link.lose(DONE_TOO_LATE)
         else:
             self._link.told_time(int(now))
+            self._others = set(all_nodes) - {self.id.encode()}
         for node in dead:
             self.reaped += 1
             name = node.decode()

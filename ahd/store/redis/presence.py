@@ -14,17 +14,14 @@ from typing import Any
 from ahd.core.errors import StoreUnavailable
 from ahd.core.message import ENTERED, LEFT, Encode, Say
 from ahd.store.redis import scripts
-from ahd.store.redis.bus import RedisBus
-from ahd.store.redis.link import TAKEN_FOR_DEAD, RedisLink
+from ahd.store.redis.bus import HEARD, LEAVE, SPOKEN, RedisBus
+from ahd.store.redis.link import DONE_TOO_LATE, GIVEN_UP, TAKEN_FOR_DEAD, RedisLink
 from ahd.store.redis.names import Names
 from ahd.store.redis.scripts import Script
-from ahd.store.redis.stream import PATIENCE, Session, Unanswered
+from ahd.store.redis.stream import Session, Unanswered
 
 SETTLE = 1.0
 """Seconds after Redis is back until the leaves made while it was away are announced: others must hear again first."""
-
-GIVEN_UP = 2 * PATIENCE
-"""Seconds after which a change is not made any more: whoever asked has been refused by then."""
 
 _AT_ONCE = 500
 
@@ -33,12 +30,15 @@ Run = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class _Left:
-    """A member that left while Redis was away. `sent`: the script was sent, and may have run."""
+    """A member that left while Redis was away.
+
+    `sent` is the announcement in a script that was sent and may have run, `heard` says that its own node has heard it.
+    """
 
     room: str
     announced: bool
     heard: bool
-    sent: bool
+    sent: bytes
 
 
 class RedisPresence:
@@ -85,15 +85,18 @@ class RedisPresence:
 
     async def leave(self, room: str, member: str, left: Say | None) -> None:
         self._here.pop(member, None)
+        packed = self._bus.packed(left, LEAVE)
         try:
-            await self._change(scripts.LEAVE, member, room.encode(), self._bus.packed(left))
+            await self._change(scripts.LEAVE, member, room.encode(), packed)
         except StoreUnavailable as error:
             if self._local:
                 self._say(left)
+                self._bus.remember(packed)
             if member in self._new:
                 self._new.discard(member)
             else:
-                self._left[member] = _Left(room, left is not None, self._local, isinstance(error, Unanswered))
+                sent = packed if isinstance(error, Unanswered) else b""
+                self._left[member] = _Left(room, left is not None, self._local, sent)
 
     async def members(self, room: str) -> list[str]:
         try:
@@ -121,10 +124,13 @@ class RedisPresence:
         # Members that left, or whose entering was given up, are taken out later: see SETTLE.
         for member, room in known.items():
             if member not in self._here and member not in self._left:
-                self._left[member] = _Left(room, self._announce, False, False)
+                self._left[member] = _Left(room, self._announce, False, b"")
         if state != "lost":
-            # Not there any more: it was announced, by the script that was sent or by the node that reaped.
-            self._left = {member: left for member, left in self._left.items() if member in known}
+            # Not there any more: it was announced by the node that reaped, or by the script that was sent; but that may
+            # have been when nobody heard.
+            kept = state == "kept"
+            left = self._left.items()
+            self._left = {member: how for member, how in left if member in known or (kept and how.sent)}
         # A node that was cut off has not heard its members being announced as left; one that stood still has.
         unheard = self._link.last_loss != TAKEN_FOR_DEAD
         waiting: list[asyncio.Future[Any]] = []
@@ -134,10 +140,12 @@ class RedisPresence:
                 say = self._spoken(room, member, ENTERED, new or unheard) if new or state == "reaped" else b""
                 sent = self._script(session.send, scripts.ENTER, member, room.encode(), say)
             elif known[member] != room:
-                left = self._spoken(known[member], member, LEFT, self._local)
-                entered = self._spoken(room, member, ENTERED, self._local)
+                says = (
+                    self._spoken(known[member], member, LEFT, self._local),
+                    self._spoken(room, member, ENTERED, self._local),
+                )
                 rooms = (known[member].encode(), room.encode())
-                sent = self._script(session.send, scripts.MOVE, member, *rooms, left, entered)
+                sent = self._script(session.send, scripts.MOVE, member, *rooms, *says)
             else:
                 continue
             waiting.append(sent)
@@ -153,18 +161,21 @@ class RedisPresence:
         """Take out and announce those who left while Redis was away."""
         left, self._left = self._left, {}
         for member, how in left.items():
-            say = self._spoken(how.room, member, LEFT, how.heard) if how.announced else b""
+            if how.sent:
+                say = self._bus.again(how.sent)
+            else:
+                say = self._spoken(how.room, member, LEFT, how.heard) if how.announced else b""
+            answers = []
             try:
                 if state != "lost":
-                    answer = self._script(self._link.command, scripts.LEAVE, member, how.room.encode(), say)
-                elif how.sent or not say:
-                    continue
-                else:
-                    answer = self._link.command(self._publish, self._names.channel(how.room), say)
+                    arguments = (member, how.room.encode(), b"" if how.sent else say)
+                    answers.append(self._script(self._link.command, scripts.LEAVE, *arguments))
+                if say and (how.sent or state == "lost"):
+                    answers.append(self._link.command(self._publish, self._names.channel(how.room), say))
             except StoreUnavailable:
                 self._left[member] = how
-                continue
-            answer.add_done_callback(_seen)
+            for answer in answers:
+                answer.add_done_callback(_seen)
 
     async def _change(self, script: Script, member: str, *arguments: bytes) -> None:
         answer = await self._script(self._link.command, script, member, *arguments)
@@ -173,8 +184,8 @@ class RedisPresence:
             raise StoreUnavailable(TAKEN_FOR_DEAD)
         if answer == scripts.LATE:
             # Held up for longer than Redis is waited for, or its clock was set: agree on everything anew.
-            self._link.lose("Redis did it too late")
-            raise StoreUnavailable("Redis did it too late")
+            self._link.lose(DONE_TOO_LATE)
+            raise StoreUnavailable(DONE_TOO_LATE)
 
     def _script(self, run: Run, script: Script, member: str, *arguments: bytes) -> Any:
         names = self._names
@@ -189,7 +200,8 @@ class RedisPresence:
     def _spoken(self, room: str, member: str, sentence: str, heard: bool) -> bytes:
         if not self._announce:
             return b""
-        return self._bus.packed(Say.spoken(room, member, sentence, self._encode), heard)
+        how = HEARD if heard else LEAVE if sentence == LEFT else SPOKEN
+        return self._bus.packed(Say.spoken(room, member, sentence, self._encode), how)
 
 
 def _seen(answer: asyncio.Future[Any]) -> None:

@@ -5,6 +5,7 @@ below the root:
 
     leases            sorted set  node -> end of its lease
     nodes             hash        node -> what it tells of itself
+    joined            hash        node -> since when it has its connection
     sequence          counter     gives members their order in a room
     room:ROOM         sorted set  member -> order of coming
     node:NODE         hash        member -> room, of the members of one node
@@ -93,11 +94,28 @@ if redis.call('ZSCORE', root .. 'leases', node) then state = 'kept'
 elseif redis.call('EXISTS', root .. 'dead:' .. node) == 1 then state = 'reaped' end
 redis.call('ZADD', root .. 'leases', now + ARGV[3], node)
 redis.call('HSET', root .. 'nodes', node, ARGV[4])
+redis.call('HSET', root .. 'joined', node, string.format('%.0f', now))
 redis.call('DEL', root .. 'dead:' .. node)
 redis.call('SREM', root .. 'dying', node)
 return {state, redis.call('HGETALL', root .. 'node:' .. node), string.format('%.0f', now)}
 """
 )
+
+# ARGV: root, node, lease, when this node lost its connection, its state of joining, the nodes it knew then
+# Answers those of them that do not hear again. One does that has joined after the loss, or renewed its lease after this
+# node has joined: both go by the connection that it hears on. One without a lease is gone, if Redis has forgotten none.
+_ABSENT = """
+local root, absent = ARGV[1], {}
+local since = tonumber(redis.call('HGET', root .. 'joined', ARGV[2]) or '0')
+for i = 6, #ARGV do
+  local lease = redis.call('ZSCORE', root .. 'leases', ARGV[i])
+  local joined = tonumber(redis.call('HGET', root .. 'joined', ARGV[i]) or '0')
+  local gone = not lease and ARGV[5] ~= 'lost'
+  local renewed = lease and lease - ARGV[3] >= since
+  if not (gone or renewed or joined >= tonumber(ARGV[4])) then absent[#absent + 1] = ARGV[i] end
+end
+return absent
+"""
 
 # Takes up to `limit` members of a dead node out of their rooms; whether some are left.
 _TAKE = """
@@ -115,7 +133,7 @@ local function take(root, node, publish, left, limit)
     if left ~= '' then
       local quoted = cjson.encode(member)
       redis.call(publish, root .. 'say:' .. room,
-        '["' .. node .. '",0,' .. quoted .. ',false]\\n{"message":' .. left .. ',"room":' .. cjson.encode(room) ..
+        '["' .. node .. '",0,' .. quoted .. ',0]\\n{"message":' .. left .. ',"room":' .. cjson.encode(room) ..
         ',"from":' .. quoted .. ',"context":"user","sentAt":' .. string.format('%.0f', now) .. '}')
     end
   end
@@ -123,28 +141,32 @@ local function take(root, node, publish, left, limit)
 end
 """
 
-# ARGV: root, node, publish, lease, what it tells, may reap, left as JSON, limit
-# Answers {1, whether members are left to take, now, node that was found dead, …}
+# ARGV: root, node, publish, deadline, lease, what it tells, may reap, left as JSON, limit
+# Answers {1, whether members are left to take, now, {node that was found dead, …}, {node that is alive, …}}
 _TICK = (
     _NOW
     + _TAKE
     + """
 local root, node = ARGV[1], ARGV[2]
-if not redis.call('ZSCORE', root .. 'leases', node) then return {-1, 0, '0'} end
-redis.call('ZADD', root .. 'leases', now + ARGV[4], node)
-redis.call('HSET', root .. 'nodes', node, ARGV[5])
-local answer = {1, 0, string.format('%.0f', now)}
-if ARGV[6] ~= '1' then return answer end
+if now > tonumber(ARGV[4]) then return {-2, 0, '0', {}, {}} end
+if not redis.call('ZSCORE', root .. 'leases', node) then return {-1, 0, '0', {}, {}} end
+redis.call('ZADD', root .. 'leases', now + ARGV[5], node)
+redis.call('HSET', root .. 'nodes', node, ARGV[6])
+local found = {}
+local alive = redis.call('ZRANGEBYSCORE', root .. 'leases', string.format('%.0f', now), '+inf')
+local answer = {1, 0, string.format('%.0f', now), found, alive}
+if ARGV[7] ~= '1' then return answer end
 for _, dead in ipairs(redis.call('ZRANGEBYSCORE', root .. 'leases', '-inf', '(' .. string.format('%.0f', now))) do
   redis.call('ZREM', root .. 'leases', dead)
   redis.call('HDEL', root .. 'nodes', dead)
+  redis.call('HDEL', root .. 'joined', dead)
   redis.call('SADD', root .. 'dying', dead)
   redis.call('SET', root .. 'dead:' .. dead, '1', 'PX', '86400000')
-  answer[#answer + 1] = dead
+  found[#found + 1] = dead
 end
 local dying = redis.call('SRANDMEMBER', root .. 'dying')
 if dying then
-  if not take(root, dying, ARGV[3], ARGV[7], tonumber(ARGV[8])) then redis.call('SREM', root .. 'dying', dying) end
+  if not take(root, dying, ARGV[3], ARGV[8], tonumber(ARGV[9])) then redis.call('SREM', root .. 'dying', dying) end
   if redis.call('EXISTS', root .. 'dying') == 1 then answer[2] = 1 end
 end
 return answer
@@ -159,6 +181,7 @@ _RETIRE = (
 local root, node = ARGV[1], ARGV[2]
 redis.call('ZREM', root .. 'leases', node)
 redis.call('HDEL', root .. 'nodes', node)
+redis.call('HDEL', root .. 'joined', node)
 if take(root, node, ARGV[3], ARGV[4], tonumber(ARGV[5])) then
   redis.call('SADD', root .. 'dying', node)
   return 1
@@ -235,6 +258,6 @@ class Script:
 
 
 ENTER, MOVE, LEAVE = Script(_ENTER), Script(_MOVE), Script(_LEAVE)
-JOIN, TICK, RETIRE = Script(_JOIN), Script(_TICK), Script(_RETIRE)
+JOIN, ABSENT, TICK, RETIRE = Script(_JOIN), Script(_ABSENT), Script(_TICK), Script(_RETIRE)
 SAVE, LOAD, DESTROY, SIZE = Script(_SAVE), Script(_LOAD), Script(_DESTROY), Script(_SIZE)
-ALL = (ENTER, MOVE, LEAVE, JOIN, TICK, RETIRE, SAVE, LOAD, DESTROY, SIZE)
+ALL = (ENTER, MOVE, LEAVE, JOIN, ABSENT, TICK, RETIRE, SAVE, LOAD, DESTROY, SIZE)

@@ -94,6 +94,7 @@ class RedisStore:
         await asyncio.gather(*[session.send("SCRIPT", "LOAD", script.text) for script in scripts.ALL])
         await self.bus.restore(session)
         state, known = await self.nodes.join(session)
+        await self.nodes.others_hear(session, state)
         await self.presence.restore(session, state, known)
         self._stop_giving_up()
 
