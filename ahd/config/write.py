@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +19,31 @@ _PLAIN = re.compile(r"(?:[A-Za-z_./][A-Za-z0-9_./ -]*(?<! )|[0-9]+(?:\.[0-9]+){2
 _YAML_1_1 = frozenset(["on", "off", "yes", "no", "y", "n"])  # true and false for older programs
 
 
-def effective(config: Config) -> dict[str, dict[str, Any]]:
-    """The whole configuration in the file's names, with the value of every key. Secrets are masked."""
+Show = Callable[[Secret], Any]
+"""What stands in a secret's place."""
+
+
+def effective(config: Config, show: Show = lambda secret: Secret.MASK) -> dict[str, dict[str, Any]]:
+    """The whole configuration in the file's names, with the value of every key. Secrets are masked, unless `show` has
+    something else for them."""
     schema = schemas.load_schema()
     return {
         name: {
-            key: _thawed(getattr(getattr(config, schemas.snake(name)), schemas.snake(key)))
+            key: _thawed(getattr(getattr(config, schemas.snake(name)), schemas.snake(key)), show)
             for key, _ in schemas.keys(schema, part)
         }
         for name, part in schemas.sections(schema)
     }
 
 
-def _thawed(value: Any) -> Any:
+def _thawed(value: Any, show: Show) -> Any:
     if isinstance(value, Secret):
-        return Secret.MASK
+        return show(value)
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
-        return {key: _thawed(child) for key, child in value.items()}
-    return [_thawed(child) for child in value] if isinstance(value, tuple) else value
+        return {key: _thawed(child, show) for key, child in value.items()}
+    return [_thawed(child, show) for child in value] if isinstance(value, tuple) else value
 
 
 def yaml_text(values: Mapping[str, Any], indent: str = "") -> str:

@@ -1,4 +1,4 @@
-"""The monitor: `/livez`, `/readyz` and `/metrics` on an address of their own, from the start to the very end."""
+"""The monitor: `/livez`, `/readyz`, `/metrics` and `/config` on an address of its own, from start to very end."""
 
 from __future__ import annotations
 
@@ -106,6 +106,8 @@ class Monitor:
                 return Answer(503 if reasons else 200, JSON, encode({"ready": not reasons, "reasons": reasons}) + b"\n")
             if path == "/metrics":
                 return Answer(200, *self._metrics.render(accept))
+            if path == "/config":
+                return Answer(200, JSON, encode(self._sources.configuration()) + b"\n")
             return plain(404)
         except Exception:
             logger.exception("the monitor cannot answer %s", path, extra={"event": "monitorFailed"})

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
+from ahd import __version__
 from ahd.actions.runner import Runner
 from ahd.config.fingerprint import fingerprint
 from ahd.config.model import Config
+from ahd.config.reload import new_salt, told
 from ahd.core.interfaces import Store
 from ahd.core.rooms import Rooms
 
@@ -54,6 +57,7 @@ class Application(Protocol):
     store: Store
     runner: Runner
     config: Config
+    source: Path
     up: bool
     draining: bool
     last_reload: tuple[float, bool]
@@ -82,6 +86,7 @@ class Sources:
         self.rooms = app.rooms
         self.store = app.store
         self._app = app
+        self._salt = new_salt()
 
     def phase(self) -> str:
         """ "starting", "draining", or "" while it serves."""
@@ -120,6 +125,18 @@ class Sources:
     def fingerprint(self) -> str:
         """The configuration's."""
         return fingerprint(self._app.config)
+
+    def configuration(self) -> dict[str, Any]:
+        """What it runs with: `version`, `file`, `fingerprint`, `salt`, and `settings`, in which digests of that salt
+        stand for the secrets."""
+        app = self._app
+        return {
+            "version": __version__,
+            "file": str(app.source.absolute()),
+            "fingerprint": self.fingerprint(),
+            "salt": self._salt,
+            "settings": told(app.config, self._salt),
+        }
 
     def last_reload(self) -> tuple[float, bool]:
         """When, in epoch seconds, and whether it was taken up."""
