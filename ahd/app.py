@@ -21,8 +21,10 @@ from ahd.actions.threads import Threads
 from ahd.codec import decode, encode
 from ahd.config.fingerprint import fingerprint
 from ahd.config.model import Config
+from ahd.core.hits import Hits
 from ahd.core.interfaces import Store
 from ahd.core.message import JsonObject, now_ms
+from ahd.core.pace import Pace
 from ahd.core.rooms import RoomLimits, Rooms
 from ahd.core.verbs import Verbs, Words
 from ahd.describe import openapi
@@ -59,8 +61,6 @@ IDLE, SLOW = 75.0, 30.0
 """Seconds: an HTTP connection without a request, a body on its way."""
 LAST = 3.0
 """Seconds of `shutdown.timeout` that are kept for closing what the drain has left, at the most."""
-BACKLOG = 100
-"""Verbs of one connection that may wait behind one that waits for the store."""
 
 
 class Server(Protocol):
@@ -111,6 +111,7 @@ class App:
         self.last_reload = self.started_at / 1000, True
         """When, in epoch seconds, and whether it was taken up; the start is the first."""
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.hits = Hits()
         self.rooms = Rooms(store, encode, _room_limits(config))
         self.actions = registry.load(config.actions.modules, config.actions.builtin, source)
         self.threads = Threads(THREADS, WAITING)
@@ -124,7 +125,7 @@ class App:
             registry=self.actions,
         )
         self.runner = Runner(self.actions.by_name, services, _action_settings(config), self.threads)
-        self.verbs = Verbs(self.rooms, self.runner, _words(config), store.immediate, self.spawn)
+        self.verbs = Verbs(self.rooms, self.runner, _words(config), store.immediate, self.spawn, self.hits)
         self.sio: SocketIO | None = None
         self.site: Site | None = None
         self.tornado: Application | None = None
@@ -298,8 +299,8 @@ def _action_settings(config: Config) -> Settings:
 
 
 def _words(config: Config) -> Words:
-    general = config.general
-    return Words(general.welcome_message, general.default_chat_room, general.server_error_message, BACKLOG)
+    general, waiting = config.general, config.limits.waiting_verbs
+    return Words(general.welcome_message, general.default_chat_room, general.server_error_message, waiting)
 
 
 STORES: Mapping[bool, str] = {False: "memory", True: "redis"}
@@ -324,7 +325,7 @@ def _web(app: App) -> Server:
         plan = config.socket_io
         channel = app.store.channel(CHANNEL)
         manager = ClientIndex() if channel is None else SharedClientIndex(channel, encode, decode)
-        app.sio = sio = _socket_io(config, manager, app.runner.default_params)
+        app.sio = sio = _socket_io(app, manager)
         sio.bind_rooms(app.rooms)
         sio.serve(app.verbs)
         if config.monitor.admin_ui["enable"]:
@@ -346,13 +347,13 @@ def _web(app: App) -> Server:
     return Listener(front, section, context_for("httpServer", section, app.source))
 
 
-def _socket_io(config: Config, manager: ClientIndex, params: Mapping[str, Any]) -> SocketIO:
-    plan, limits = config.socket_io, config.limits
+def _socket_io(app: App, manager: ClientIndex) -> SocketIO:
+    config, params = app.config, app.runner.default_params
     if not config.monitor.admin_ui["enable"]:
-        return SocketIO(plan, limits, manager, params)
+        return SocketIO(config.socket_io, config.limits, manager, params, app.hits)
     from ahd.servers.socketio.watched import WatchedEngine
 
-    return SocketIO(plan, limits, manager, params, WatchedEngine)
+    return SocketIO(config.socket_io, config.limits, manager, params, app.hits, WatchedEngine)
 
 
 def _tcp(app: App) -> Server:
@@ -365,10 +366,11 @@ def _tcp(app: App) -> Server:
         keep_alive=section.keep_alive,
         send_buffer=limits.send_buffer,
         drop_oldest=limits.slow_consumer == "dropOldest",
+        pace=Pace.of(limits.message_rate, limits.message_burst, limits.refused_messages),
         params=app.runner.default_params,
     )
     tls = context_for("tcpServer", section, app.source)
-    app.tcp = TcpServer(app.verbs, section.bind_ip, section.port, settings, encode, decode, tls)
+    app.tcp = TcpServer(app.verbs, section.bind_ip, section.port, settings, encode, decode, tls, app.hits)
     return app.tcp
 
 

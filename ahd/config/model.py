@@ -149,6 +149,10 @@ class Limits:
     send_buffer: int
     slow_consumer: str
     listening_rooms: int
+    message_rate: float
+    message_burst: int
+    refused_messages: int
+    waiting_verbs: int
     cache_entries: int
     cache_size: int
 

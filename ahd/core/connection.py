@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ahd.core.message import JsonObject, now_ms
+from ahd.core.pace import Bucket
 
 if TYPE_CHECKING:
     from ahd.core.interfaces import Link
@@ -44,6 +45,7 @@ class Connection:
     __slots__ = (
         "_params",
         "backlog",
+        "bucket",
         "busy",
         "claims",
         "connected_at",
@@ -62,6 +64,7 @@ class Connection:
         "sticky",
         "tally",
         "total_actions",
+        "watched",
     )
 
     def __init__(self, id: str, kind: str, remote_address: str, link: Link, params: Mapping[str, Any]) -> None:
@@ -92,6 +95,14 @@ class Connection:
         self.backlog: deque[tuple[str, Any, int, Answer]] | None = None
         self.gone = False
         """It has left, or is leaving: it must not enter a room any more."""
+        self.watched = False
+        """What it says is looked at before it is taken: it is `gone`, or has a `bucket`."""
+        self.bucket: Bucket | None = None
+
+    def pace(self, bucket: Bucket | None) -> None:
+        """Bound how fast it may send from now on; None: not at all."""
+        self.bucket = bucket
+        self.watched = self.gone or bucket is not None
 
     @property
     def params(self) -> Mapping[str, Any]:

@@ -51,6 +51,7 @@ MESSAGE_NOT_JSON = "message cannot be sent"
 ALREADY_LISTENING = "you are already listening to this room"
 NOT_LISTENING = "you are not listening to this room"
 TOO_MANY_ROOMS = "you are listening to too many rooms"
+TOO_MANY_MESSAGES = "you are sending too many messages"
 TOO_MANY_PENDING = "you have too many pending requests"
 SHUTTING_DOWN = "the server is shutting down"
 STORE_UNAVAILABLE = "the store is unavailable"
@@ -95,15 +96,13 @@ DISCONNECTED = Disconnect("disconnected", "disconnected by the server", 1000, Fa
 SERVER_SHUTDOWN = Disconnect("shutdown", "server shutdown", 1001, True)
 SERVER_ERROR = Disconnect("serverError", "the server experienced an internal error", 1011, True)
 SLOW_CONSUMER = Disconnect("slowConsumer", "the client reads too slowly", 1008, True)
+FLOODING = Disconnect("tooManyMessages", TOO_MANY_MESSAGES, 1008, True)
 STORE_LOST = Disconnect("storeAway", STORE_UNAVAILABLE, 1013, True)
 PING_TIMEOUT = Disconnect("pingTimeout", "no answer to a heartbeat", 1001, True)
 
 
-CLOSING_CODES = frozenset({
-    *(one.code for one in (DISCONNECTED, SERVER_SHUTDOWN, SERVER_ERROR, SLOW_CONSUMER, STORE_LOST, PING_TIMEOUT)),
-    BAD_PACKET,
-    TOO_LARGE,
-})  # fmt: skip
+_FIXED = (DISCONNECTED, SERVER_SHUTDOWN, SERVER_ERROR, SLOW_CONSUMER, FLOODING, STORE_LOST, PING_TIMEOUT)
+CLOSING_CODES = frozenset({*(one.code for one in _FIXED), BAD_PACKET, TOO_LARGE})
 """Every code that a client may be told."""
 
 

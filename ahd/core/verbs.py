@@ -14,14 +14,17 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import Any, Protocol
 
 from ahd.core import errors
 from ahd.core.connection import Answer, Connection, Tally
 from ahd.core.driver import Raised, new_driver, suspended
 from ahd.core.errors import Refused, StoreUnavailable
+from ahd.core.hits import Hits
 from ahd.core.interfaces import Actions, Spawn
 from ahd.core.message import JsonObject, failed, ok, welcome
+from ahd.core.pace import Bucket
 from ahd.core.rooms import Rooms
 
 logger = logging.getLogger("ahd.verbs")
@@ -123,7 +126,9 @@ NAMES = frozenset({*VERBS, ACTION, *FAREWELLS})
 class Verbs:
     """Takes what clients say. `spawn` runs a coroutine in a task of its own; `immediate` is the store's."""
 
-    def __init__(self, rooms: Rooms, actions: Actions, words: Words, immediate: bool, spawn: Spawn) -> None:
+    def __init__(
+        self, rooms: Rooms, actions: Actions, words: Words, immediate: bool, spawn: Spawn, hits: Hits | None = None
+    ) -> None:
         self.rooms = rooms
         self.table = dict(VERBS)
         """What is answered here; a server adds what only its clients may say, once, before it starts."""
@@ -132,6 +137,7 @@ class Verbs:
         self._immediate = immediate
         self._spawn = spawn
         self._driver = new_driver()
+        self.hits = Hits() if hits is None else hits
         self.observe: Observe | None = None
         self.meter: Meter | None = None
         """Set before the first connection."""
@@ -149,7 +155,7 @@ class Verbs:
         """A client has gone: it hears nothing from now on and leaves its room. Again is no error."""
         if connection.gone:
             return
-        connection.gone = True
+        connection.gone = connection.watched = True
         self.rooms.hush(connection)
         connection.backlog = None
         if not connection.busy and not connection.saying:
@@ -160,8 +166,13 @@ class Verbs:
 
         Never raises, never waits.
         """
-        if connection.gone:
-            return
+        if connection.watched:
+            if connection.gone:
+                return
+            bucket = connection.bucket
+            if bucket is not None and not bucket.take(monotonic()) and verb not in FAREWELLS:
+                self._refuse(connection, bucket, verb, data, answer)
+                return
         if verb in FAREWELLS:
             connection.link.close(errors.CLIENT_QUIT)
             return
@@ -170,6 +181,17 @@ class Verbs:
             self._postpone(connection, verb, data, count, answer)
         else:
             self._take(connection, verb, data, count, answer)
+
+    def _refuse(self, connection: Connection, bucket: Bucket, verb: str, data: Any, answer: Answer) -> None:
+        """Answer a verb that came too fast; who goes on for too long is closed."""
+        connection.count += 1
+        refused = {**failed(errors.TOO_MANY_MESSAGES), "messageCount": connection.count}
+        answer(refused)
+        if connection.tally is not None:
+            self._failed(connection, verb, data, refused)
+        back = self.hits.too_fast(bucket, connection.id, monotonic())
+        if back is not None:
+            connection.link.close(errors.FLOODING, back)
 
     def _take(self, connection: Connection, verb: str, data: Any, count: int, answer: Answer) -> None:
         reply: JsonObject
@@ -341,6 +363,7 @@ class Verbs:
         if len(backlog) >= self.words.backlog:
             refused = {**failed(errors.TOO_MANY_PENDING), "messageCount": count}
             answer(refused)
+            self.hits.hit("waitingVerbs", "too many verbs of %s wait", connection.id, connection=connection.id)
             if connection.tally is not None:
                 self._failed(connection, verb, data, refused)
         else:

@@ -59,6 +59,8 @@ class Metrics(Collector):
                        [((server,), figures.dropped) for server, figures in sending])  # fmt: skip
         closings = [((server, code), count) for server, each in sending for code, count in each.closings.items()]
         yield _counter("ahd_closings", "Clients closed by the server, by why.", ("server", "code"), closings)
+        hits = [((limit,), count) for limit, count in sources.hits.counts.items()]
+        yield _counter("ahd_limits_reached", "What was refused or closed because of a limit.", ("limit",), hits)
         yield GaugeMetricFamily("ahd_store_up", "Whether the store is there.", sources.store.away() is None)
         evicted = getattr(sources.store.cache, "evicted", None)
         if evicted is not None:

@@ -12,6 +12,7 @@ from ahd.actions.runner import Runner
 from ahd.config.fingerprint import fingerprint
 from ahd.config.model import Config
 from ahd.config.reload import new_salt, told
+from ahd.core.hits import Hits
 from ahd.core.interfaces import Store
 from ahd.core.rooms import Rooms
 
@@ -55,6 +56,7 @@ class Application(Protocol):
 
     rooms: Rooms
     store: Store
+    hits: Hits
     runner: Runner
     config: Config
     source: Path
@@ -85,6 +87,7 @@ class Sources:
     def __init__(self, app: Application) -> None:
         self.rooms = app.rooms
         self.store = app.store
+        self.hits = app.hits
         self._app = app
         self._salt = new_salt()
 

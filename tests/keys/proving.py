@@ -22,6 +22,7 @@ import yaml
 from tests.conftest import StartDaemon, daemons
 from tests.harness.daemon import Daemon, merged
 from tests.harness.raw import Answer, Polling, WebSocket, request, unverified
+from tests.harness.redis import RedisServer
 from tests.harness.waiting import DEADLINE, accepts, eventually, free_port
 
 ACTIONS = str(Path(__file__).parent / "actions")
@@ -162,6 +163,19 @@ class Room:
         self.baselines: dict[str, Node] = {}
         self._things: dict[Any, Any] = {}
         self._number = 0
+        self._redis: RedisServer | None = None
+
+    def redis(self) -> RedisServer:
+        """A Redis that is started when it is first asked for."""
+        if self._redis is None:
+            self._redis = RedisServer(self.directory / "redis")
+            self._redis.start()
+        return self._redis
+
+    def close(self) -> None:
+        """Let go of what was started, but for the daemons."""
+        if self._redis is not None:
+            self._redis.stop()
 
     def thing(self, make: Callable[[Room], Any]) -> Any:
         """What `make` returns, made once."""
@@ -228,7 +242,9 @@ class Room:
 def room() -> Iterator[Room]:
     """The room of a module of proofs."""
     with tempfile.TemporaryDirectory(prefix="ahd") as name, daemons(Path(name)) as start:
-        yield Room(start, Path(name))
+        room = Room(start, Path(name))
+        yield room
+        room.close()
 
 
 def put(config: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import yaml
 
 from ahd.config.schema import load_schema, resolve
 from tests.harness.daemon import ROOT
-from tests.keys import listening, monitor, sockets, web
+from tests.keys import limits, listening, monitor, sockets, web
 
 SCHEMA = load_schema()
 PROOFS = [
@@ -22,7 +22,8 @@ PROOFS = [
     *sockets.SECTION,
     *sockets.OPTIONS,
     *web.COMMON_WEB,
-    *web.BOUNDS,
+    *web.CHAT,
+    *limits.LIMITS,
     *web.LOG,
     *web.SHUTDOWN,
     *monitor.PROOFS,

@@ -1,4 +1,4 @@
-"""Proofs of commonWeb, chat, limits, log and shutdown."""
+"""Proofs of commonWeb, chat, log and shutdown."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ COMMON_WEB = [
     web("uploadDirectory", uploads, uploaded_to, False, True, base=WITH_ACTIONS),
 ]
 
-# -- chat and limits
+# -- chat
 
 
 def announced(node: Node) -> Any:
@@ -244,39 +244,7 @@ def verb_error(verb: str, data: Any) -> Any:
     return observe
 
 
-def listen_to_two(node: Node) -> Any:
-    with node.websocket() as client:
-        return ["error" in ask(client, "listenToRoom", {"room": name}) for name in ("r1", "r2")]
-
-
-def remembered(count: int, size: int) -> Any:
-    def observe(node: Node) -> Any:
-        return node.get(f"/api/remember?count={count}&size={size}").json()["kept"]
-
-    return observe
-
-
-def says_for_one_that_does_not_poll(node: Node) -> Any:
-    """What a client gets that polls only after others have said 3 times 700 bytes; None when it was sent away."""
-    listener = node.polling()
-    listener.connect()
-    listener.until('42["welcome"')
-    with node.websocket() as speaker:
-        for number in range(3):
-            ask(speaker, "say", {"message": f"{number}" * 700})
-    answer = listener.request()
-    if answer.status != 200:
-        return None
-    packets = [packet for packet in answer.text.split("\x1e") if packet.startswith('42["say"')]
-    says = [json.loads(packet[2:])[1].get("message") for packet in packets]
-    if not any(says):
-        return None
-    return "2" * 700 in says, "0" * 700 in says
-
-
-SMALL = {"limits": {"sendBuffer": 1024}}
-
-BOUNDS = [
+CHAT = [
     Proof(("chat", "announce"), False, announced, ["I have entered the room"], []),
     Proof(
         ("chat", "maxRoomNameLength"),
@@ -292,11 +260,6 @@ BOUNDS = [
         "OK",
         "message is too large",
     ),
-    Proof(("limits", "sendBuffer"), 1024, says_for_one_that_does_not_poll, (True, True), None),
-    Proof(("limits", "slowConsumer"), "dropOldest", says_for_one_that_does_not_poll, None, (True, False), base=SMALL),
-    Proof(("limits", "listeningRooms"), 1, listen_to_two, [False, False], [False, True]),
-    Proof(("limits", "cacheEntries"), 1, remembered(2, 10), [0, 1], [1], base=WITH_ACTIONS),
-    Proof(("limits", "cacheSize"), 1024, remembered(2, 700), [0, 1], [1], base=WITH_ACTIONS),
 ]
 
 # -- log and shutdown

@@ -16,6 +16,7 @@ import engineio
 
 from ahd.codec import encode
 from ahd.core.errors import CLOSING_CODES, PING_TIMEOUT, SERVER_SHUTDOWN, SLOW_CONSUMER, Disconnect, bad_packet
+from ahd.core.pace import Bucket, Pace
 
 from .frames import encode_text
 from .rooms import Turn
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ahd.config.legacy import SocketIOPlan
     from ahd.config.model import Limits
     from ahd.core.connection import Connection
+    from ahd.core.hits import Hits
 
     from .handshake import Handshake
     from .websocket import WebSocket
@@ -47,7 +49,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
     socket_class = EngineSocket
     """What a session is."""
 
-    def __init__(self, plan: SocketIOPlan, limits: Limits, **options: Any) -> None:
+    def __init__(self, plan: SocketIOPlan, limits: Limits, hits: Hits, **options: Any) -> None:
         super().__init__(
             async_mode="tornado",
             ping_interval=plan.ping_interval,
@@ -60,6 +62,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
             async_handlers=options.pop("async_handlers", False),
         )
         self.plan = plan
+        self.hits = hits
         self.sockets: dict[str, EngineSocket] = {}
         self.lingering: dict[str, EngineSocket] = {}
         self.turn = Turn()
@@ -96,6 +99,15 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
         """Take up other limits; a WebSocket that is open keeps the share of the send buffer that it holds itself."""
         self.send_buffer = limits.send_buffer
         self.drop_oldest = limits.slow_consumer == "dropOldest"
+        self.pace = Pace.of(limits.message_rate, limits.message_burst, limits.refused_messages)
+        for socket in self.sockets.values():
+            self._watch(socket)
+
+    def _watch(self, socket: EngineSocket) -> None:
+        """Have a session keep to the pace, whatever it was before."""
+        socket.bucket = None if self.pace is None else Bucket(self.pace)
+        if socket.connection is not None:
+            socket.connection.pace(socket.bucket)
 
     # -- opening
 
@@ -105,6 +117,8 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
             sid = self.generate_id()
         socket = self.socket_class(self, sid, handshake)
         self.sockets[sid] = socket
+        if self.pace is not None:
+            self._watch(socket)
         upgrades = b'["websocket"],' if ws is None and self.allow_upgrades else b"[],"
         if ws is not None:
             socket.ws = ws

@@ -7,6 +7,7 @@ handler that a plugin registers on "/" under the name of a verb takes that verb'
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from socketio.packet import EVENT, Packet
 
 from ahd.codec import PacketJson, decode, encode
 from ahd.core.connection import Connection
-from ahd.core.errors import DISCONNECTED, Disconnect
+from ahd.core.errors import DISCONNECTED, FLOODING, TOO_MANY_MESSAGES, Disconnect
 from ahd.core.message import closing
 from ahd.core.verbs import NAMES, Verbs
 
@@ -28,6 +29,7 @@ from .rooms import SocketGroup
 if TYPE_CHECKING:
     from ahd.config.legacy import SocketIOPlan
     from ahd.config.model import Limits
+    from ahd.core.hits import Hits
     from ahd.core.rooms import Rooms
 
     from .socket import EngineSocket
@@ -69,11 +71,13 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
         limits: Limits,
         manager: ClientIndex,
         params: Mapping[str, Any],
+        hits: Hits,
         engine_class: type[Engine] = Engine,
     ) -> None:
         self._engine_class = engine_class
         self._plan = plan
         self._limits = limits
+        self._hits = hits
         super().__init__(
             client_manager=manager,
             serializer=JsonPacket,
@@ -96,7 +100,7 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
         manager.heard_by = self._heard_by
 
     def _engineio_server_class(self) -> Callable[..., Engine]:
-        return partial(self._engine_class, self._plan, self._limits)
+        return partial(self._engine_class, self._plan, self._limits, self._hits)
 
     def serve(self, verbs: Verbs) -> None:
         """Hand the verbs of namespace "/" to the core from now on."""
@@ -147,6 +151,7 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
         elif self._handled(name, "/"):
             self._stock(socket, data[1:])
         else:
+            self._paced(socket)
             logger.debug("%s: no handler for the event %s", socket.sid, name)
 
     def _on_message(self, socket: EngineSocket, data: bytes) -> None:
@@ -157,7 +162,7 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
             if start == 2 or (start > 2 and DIGITS.issuperset(data[2:start])):
                 self._on_event(socket, connection, data, start)
                 return
-        elif data == b"40" and not self._wants_connect("/"):
+        elif data == b"40" and (socket.bucket is None or not socket.joined) and not self._wants_connect("/"):
             self._connect(socket)
             return
         self._stock(socket, data[1:])
@@ -176,7 +181,28 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
         if packet.attachment_count:
             self._binary_packet[socket.sid] = packet
         else:
+            self._take_up(socket, packet)
+
+    def _take_up(self, socket: EngineSocket, packet: Any) -> None:
+        """Take a whole packet; beyond the pace that the client must keep it is dropped, unless it can be answered."""
+        kind, data = packet.packet_type, packet.data
+        verb = kind in (2, 5) and (packet.namespace or "/") == "/" and data[0] in self._direct
+        # A verb is judged, and answered, by the core; a client's first CONNECT is no message.
+        if verb or kind == 1 or (kind == 0 and not socket.joined) or self._paced(socket):
             self.engine.hold(socket, self._take(socket, packet))
+        elif kind == 0 and not socket.closed:
+            refusal = self.packet_class(4, {"message": TOO_MANY_MESSAGES}, packet.namespace)
+            send(socket, [refusal.encode()])
+
+    def _paced(self, socket: EngineSocket) -> bool:
+        """Whether a client has kept to its pace with one more packet; one that never does is closed."""
+        bucket, now = socket.bucket, time.monotonic()
+        if bucket is None or bucket.take(now):
+            return True
+        back = self.engine.hits.too_fast(bucket, socket.sid, now)
+        if back is not None:
+            self.engine.dismiss(socket, FLOODING, retry_after=back)
+        return False
 
     def _check(self, socket: EngineSocket, packet: Any) -> None:
         """What python-socketio takes on trust. Raises ValueError for a packet that the protocol does not know."""
@@ -217,7 +243,7 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
             return
         if whole:
             del self._binary_packet[socket.sid]
-            self.engine.hold(socket, self._take(socket, packet))
+            self._take_up(socket, packet)
 
     async def _take(self, socket: EngineSocket, packet: Any) -> None:
         kind, namespace = packet.packet_type, packet.namespace or "/"
@@ -329,6 +355,8 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
         if self._verbs is not None:
             connection = Connection(sid, KIND, socket.handshake.address, SocketLink(socket), self._params)
             socket.connection = connection
+            if socket.bucket is not None:
+                connection.pace(socket.bucket)
             self._verbs.open(connection)
 
     def _left(self, eio_sid: str) -> None:

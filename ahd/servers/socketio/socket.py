@@ -20,6 +20,7 @@ from .frames import INTERNAL_ERROR, TOO_BIG, encode_binary, encode_text
 
 if TYPE_CHECKING:
     from ahd.core.connection import Connection
+    from ahd.core.pace import Bucket
 
     from .engine import Engine
     from .handshake import Handshake
@@ -42,9 +43,9 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
     has broken the protocol."""
 
     __slots__ = (
-        "_session", "awaiting_pong", "broken", "closed", "closing", "connected", "connection", "dropped", "handshake",
-        "inbox", "joined", "last_ping", "opened", "outbox", "poll", "poll_timer", "raw", "server", "sid", "slot",
-        "unsent", "upgraded", "upgrading", "ws",
+        "_session", "awaiting_pong", "broken", "bucket", "closed", "closing", "connected", "connection", "dropped",
+        "handshake", "inbox", "joined", "last_ping", "opened", "outbox", "poll", "poll_timer", "raw", "server",
+        "sid", "slot", "unsent", "upgraded", "upgrading", "ws",
     )  # fmt: skip
 
     def __init__(self, server: Engine, sid: str, handshake: Handshake) -> None:
@@ -64,6 +65,7 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
         self.last_ping: float | None = None
         self.awaiting_pong = False
         self.opened = server.now()
+        self.bucket: Bucket | None = None
         self.slot = -1
         self.joined = False
         self.outbox: deque[Unsent] | None = None
@@ -137,8 +139,9 @@ class EngineSocket(AsyncSocket):  # type: ignore[misc]  # python-engineio has no
                 self._keep(payload, True)
 
     def _keep(self, data: bytes, droppable: bool) -> None:
-        """Keep what cannot leave now, within the bound."""
-        if self.closed:
+        """Keep what cannot leave now, within the bound. Nothing is kept for a slow reader that is about to be closed:
+        it would hear it behind a gap."""
+        if self.closing:
             return
         outbox = self.outbox
         if outbox is None:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from ahd.core.connection import Connection
 from ahd.core.errors import CLOSING_CODES, Disconnect
+from ahd.core.hits import Hits
 from ahd.core.message import Encode
+from ahd.core.pace import Bucket, Pace
 from ahd.core.verbs import Verbs
 from ahd.servers.drain import drain
 from ahd.servers.tls import check, renew
@@ -39,13 +41,15 @@ KEEP_ALIVE_PROBES = 3
 @dataclass(frozen=True, slots=True)
 class TcpSettings:
     """What the file says. Sizes in bytes; `keep_alive` in seconds, 0 for none; `params` are every connection's first
-    parameters; `drop_oldest` says what happens to a slow reader's says (else it is disconnected)."""
+    parameters; `drop_oldest` says what happens to a slow reader's says (else it is disconnected); `pace` bounds how
+    fast a client may send."""
 
     max_line_length: int
     keep_alive: int
     send_buffer: int
     drop_oldest: bool
     params: Mapping[str, Any]
+    pace: Pace | None = None
 
 
 class TcpServer:
@@ -58,13 +62,14 @@ class TcpServer:
 
     def __init__(
         self, verbs: Verbs, host: str, port: int, settings: TcpSettings, encode: Encode,
-        decode: Callable[[bytes], Any], tls: ssl.SSLContext | None = None,
+        decode: Callable[[bytes], Any], tls: ssl.SSLContext | None = None, hits: Hits | None = None,
     ) -> None:  # fmt: skip
+        self.hits = Hits() if hits is None else hits
+        self.links: set[TcpLink] = set()
         self.verbs = verbs
         self.settings = settings
         self.encode = encode
         self.decode = decode
-        self.links: set[TcpLink] = set()
         self.slow_consumers = 0
         """Connections closed because they read too slowly."""
         self.dropped = 0
@@ -91,6 +96,11 @@ class TcpServer:
     def settings(self, settings: TcpSettings) -> None:
         self._settings = settings
         self.cork = min(CORK, settings.send_buffer // 4)
+        for link in self.links:
+            link.connection.pace(self._bucket())
+
+    def _bucket(self) -> Bucket | None:
+        return None if self._settings.pace is None else Bucket(self._settings.pace)
 
     def check(self, config: Config) -> None:
         """Raises OSError when the certificate's files cannot be used."""
@@ -104,6 +114,7 @@ class TcpServer:
             self._settings,
             send_buffer=limits.send_buffer,
             drop_oldest=limits.slow_consumer == "dropOldest",
+            pace=Pace.of(limits.message_rate, limits.message_burst, limits.refused_messages),
             params=params,
         )
 
@@ -174,6 +185,7 @@ class TcpServer:
         connection = Connection(secrets.token_urlsafe(15), "socket", address, link, settings.params)
         connection.sticky = True
         link.connection = connection
+        connection.pace(self._bucket())
         self.links.add(link)
         self.verbs.open(connection)
 
