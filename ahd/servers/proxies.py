@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 
 from .httphead import Scheme
@@ -54,6 +55,8 @@ class Trusted:
 
     def client(self, peer: str, scheme: Scheme, fields: Fields) -> Client:
         """The client of a request that came over `scheme` from `peer`: the socket's other end, or "unix"."""
+        if not self._networks and peer != UNIX:
+            return Client(_shortest(peer), scheme)
         address = UNIX if peer == UNIX else _parse(peer)
         if address is None or not self._trusts(address):
             return Client(peer if address is None else str(address), scheme)
@@ -75,6 +78,13 @@ class Trusted:
         if isinstance(address, str):
             return self._unix
         return any(address in network for network in self._networks)
+
+
+@lru_cache(1024)
+def _shortest(peer: str) -> str:
+    """The shortest form of a peer's address."""
+    address = _parse(peer)
+    return peer if address is None else str(address)
 
 
 def _parse(text: str) -> _Address | None:

@@ -322,8 +322,13 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
             return
         self.manager.accept(sid, "/")
         socket.joined = True
+        ws = socket.ws
+        if ws is not None:
+            ws.cork()  # with the welcome, where that needs no waiting
         socket.put(b'40{"sid":"' + sid.encode() + b'"}')
         self._open(socket, sid)
+        if ws is not None:
+            ws.uncork()
 
     async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
         """The stock way, with a client of "/" handed to the core once it is connected."""

@@ -144,7 +144,7 @@ class WebSocket(asyncio.Protocol):
             self.handler = _NOBODY
             self.close(frames.INTERNAL_ERROR)
         finally:
-            self._uncork()
+            self.uncork()
         if data:
             self.data_received(data)
 
@@ -234,12 +234,13 @@ class WebSocket(asyncio.Protocol):
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._timeout, self._transport.abort)
 
-    def _begin_cork(self) -> None:
-        if not self.paused:
+    def cork(self) -> None:
+        """Have what is written from now on wait for uncork(), which must follow at once, and leave in one write."""
+        if self._cork is None and not self.paused and not self._state:
             self._cork = []
             self.write = self._cork.append
 
-    def _uncork(self) -> None:
+    def uncork(self) -> None:
         """Send what is corked, and cork no more."""
         cork, self._cork = self._cork, None
         if not self._state and not self.paused:
@@ -262,7 +263,7 @@ class WebSocket(asyncio.Protocol):
                 return
             events = self._parser.feed(data)
             if len(events) > 1:
-                self._begin_cork()
+                self.cork()
             ping = None
             for kind, payload in events:
                 if kind == frames.TEXT:
@@ -276,8 +277,8 @@ class WebSocket(asyncio.Protocol):
                 if self._state != _OPEN:
                     break
                 if self._cork and (len(self._cork[-1]) >= _CORK_BYTES or len(self._cork) >= _CORK_FRAMES):
-                    self._uncork()
-                    self._begin_cork()
+                    self.uncork()
+                    self.cork()
             else:
                 if ping is not None:
                     self._answer(ping)
@@ -288,7 +289,7 @@ class WebSocket(asyncio.Protocol):
             self._give_up()
         finally:
             if self._cork is not None:
-                self._uncork()
+                self.uncork()
         if self._state == _CLOSED:
             self._transport.close()
 
@@ -315,7 +316,7 @@ class WebSocket(asyncio.Protocol):
         if self._state:
             return
         self._say_close(self._last_words(code, reason) + frames.encode_close(code, reason))
-        self._uncork()
+        self.uncork()
         self._state = _DEAF
         self._lost(code, reason)
         if self._transport.can_write_eof():
