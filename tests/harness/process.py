@@ -144,6 +144,10 @@ class Process:
         fields = Path(f"/proc/{self.pid}/statm").read_text().split()
         return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
+    def processor_time(self) -> float:
+        """Seconds of processor that it has used so far."""
+        return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[0]) / 1e9
+
     def open_files(self) -> int:
         """The number of open file descriptors."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))

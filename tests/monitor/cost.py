@@ -54,22 +54,18 @@ def whole(verb: str, batches: int, size: int) -> float:
         with WebSocket(daemon.url) as client:
             client.connect()
             client.until('42["welcome"')
-            spent = 0
+            spent = 0.0
             for batch in range(batches):
                 if batch == batches // 4:
-                    spent = _processor(daemon)
+                    spent = daemon.processor_time()
                 for _ in range(size):
                     client.send(packet)
                 for _ in range(size):
                     client.until('42["response"')
-            spent = _processor(daemon) - spent
+            spent = daemon.processor_time() - spent
         daemon.signal(signal.SIGTERM)
         daemon.wait()
-    return spent / ((batches - batches // 4) * size)
-
-
-def _processor(daemon: Daemon) -> int:
-    return int(Path(f"/proc/{daemon.pid}/schedstat").read_text().split()[0])
+    return 1e9 * spent / ((batches - batches // 4) * size)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ regular file. `.well-known` is the one name with a dot that is served.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -20,6 +21,7 @@ from ahd.servers.web import documents
 from ahd.servers.web.content import Content, Kept, Stamp, load
 
 NOT_FOUND = "There is no such file."
+NO_DESCRIPTOR = "The server has too many files open."
 METHODS = "GET, HEAD, OPTIONS"
 TRUSTED_FOR = 1.0
 """Seconds for which a path that was found to lie in the directory is only looked at, not resolved again."""
@@ -88,8 +90,10 @@ class Files:
                 return self._respond(request, content)
             # Links were resolved: one that is there now was put there meanwhile. A pipe must not hold the process up.
             file = os.fdopen(os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-        except OSError:
+        except OSError as error:
             self._resolved.pop(path, None)
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                return documents.error(request, 503, NO_DESCRIPTOR, [("Retry-After", "5")])
             return None
         response = None
         try:
