@@ -93,6 +93,6 @@ class Alarm:
         del frame
         where = calls[0] if calls else "an unknown place"
         logger.error(
-            "the event loop stands still since %.1f s, in %s", seconds, where,
+            "the event loop has stood still for %.1f s, in %s", seconds, where,
             extra={"event": "loopBlocked", "seconds": round(seconds, 1), "where": calls},
         )  # fmt: skip

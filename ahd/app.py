@@ -9,6 +9,7 @@ import asyncio
 import importlib
 import logging
 import socket
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -121,7 +122,7 @@ class App:
             app=self,
             nodes=store.nodes,
             stats=self.stats,
-            started_at=self.started_at,
+            started_at=time.monotonic(),
             registry=self.actions,
         )
         self.runner = Runner(self.actions.by_name, services, _action_settings(config), self.threads)

@@ -53,8 +53,8 @@ class Services:
     app: Any
     nodes: Nodes
     stats: Callable[[], JsonObject]
-    started_at: int
-    """When the server started, in epoch milliseconds."""
+    started_at: float
+    """When the server started, in seconds of `time.monotonic()`: nobody sets that clock."""
     registry: Registry
 
 

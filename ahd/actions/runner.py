@@ -237,9 +237,9 @@ class Runner:
         call.begun = True
         try:
             result = await call.action.function(**arguments)
-        except GeneratorExit:  # the loop is gone, and with it whoever waits
-            raise
         except BaseException as error:
+            if isinstance(error, GeneratorExit) and asyncio._get_running_loop() is None:
+                raise  # the loop is gone, and with it whoever waits
             self._end(call, None, error)
         else:
             self._end(call, result, None)

@@ -15,7 +15,7 @@ from ahd.core.interfaces import Cached, Node
 from ahd.core.message import Encode, Say
 
 Clock = Callable[[], int]
-"""Epoch milliseconds; tests hand in one of their own."""
+"""Milliseconds; tests hand in one of their own."""
 
 
 def epoch_ms() -> int:
@@ -23,9 +23,15 @@ def epoch_ms() -> int:
     return int(time.time() * 1000)
 
 
+def elapsed_ms() -> int:
+    """A clock that nobody sets: what is to go after a time goes after that time, whatever the wall clock does."""
+    return int(time.monotonic() * 1000)
+
+
 @dataclass(slots=True)
 class _Entry:
     text: bytes
+    deadline: int | None
     expire_timestamp: int | None
     created_at: int
     read_at: int | None
@@ -38,12 +44,13 @@ class MemoryCache:
     """
 
     def __init__(self, encode: Encode, decode: Callable[[bytes], Any], max_entries: int, max_size: int,
-                 clock: Clock = epoch_ms) -> None:  # fmt: skip
+                 clock: Clock = epoch_ms, elapsed: Clock = elapsed_ms) -> None:  # fmt: skip
         self._encode = encode
         self._decode = decode
         self._max_entries = max_entries
         self._max_size = max_size
         self._clock = clock
+        self._elapsed = elapsed
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._expiries: list[tuple[int, str]] = []
         self._size = 0
@@ -55,26 +62,26 @@ class MemoryCache:
         weight = _weight(key, text)
         if weight > self._max_size:
             raise ValueError(f"larger than the whole cache ({weight} of {self._max_size} bytes)")
-        now = self._clock()
-        self._expire(now)
+        now, elapsed = self._clock(), self._elapsed()
+        self._expire(elapsed)
         self._remove(key)
         expires = None if expire_time_ms is None else now + expire_time_ms
+        deadline = None if expire_time_ms is None else elapsed + expire_time_ms
         while self._entries and (len(self._entries) >= self._max_entries or self._size + weight > self._max_size):
             self._remove(next(iter(self._entries)))
             self.evicted += 1
-        self._entries[key] = _Entry(text, expires, now, None)
+        self._entries[key] = _Entry(text, deadline, expires, now, None)
         self._size += weight
-        if expires is not None:
-            heapq.heappush(self._expiries, (expires, key))
+        if deadline is not None:
+            heapq.heappush(self._expiries, (deadline, key))
             if len(self._expiries) > 2 * len(self._entries) + 64:
-                self._expiries = [(e.expire_timestamp, k) for k, e in self._entries.items()
-                                  if e.expire_timestamp is not None]  # fmt: skip
+                self._expiries = [(e.deadline, k) for k, e in self._entries.items() if e.deadline is not None]
                 heapq.heapify(self._expiries)
         return True
 
     async def load(self, key: str) -> Cached | None:
         now = self._clock()
-        self._expire(now)
+        self._expire(self._elapsed())
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -83,11 +90,11 @@ class MemoryCache:
         return Cached(self._decode(entry.text), entry.expire_timestamp, entry.created_at, read_at)
 
     async def destroy(self, key: str) -> bool:
-        self._expire(self._clock())
+        self._expire(self._elapsed())
         return self._remove(key)
 
     async def size(self) -> int:
-        self._expire(self._clock())
+        self._expire(self._elapsed())
         return len(self._entries)
 
     def _expire(self, now: int) -> None:
@@ -95,7 +102,7 @@ class MemoryCache:
         while expiries and expiries[0][0] <= now:
             moment, key = heapq.heappop(expiries)
             entry = self._entries.get(key)
-            if entry is not None and entry.expire_timestamp == moment:
+            if entry is not None and entry.deadline == moment:
                 self._remove(key)
 
     def _remove(self, key: str) -> bool:
@@ -197,8 +204,8 @@ class MemoryStore:
     immediate = True
 
     def __init__(self, encode: Encode, decode: Callable[[bytes], Any], max_entries: int, max_size: int,
-                 clock: Clock = epoch_ms) -> None:  # fmt: skip
-        self.cache = MemoryCache(encode, decode, max_entries, max_size, clock)
+                 clock: Clock = epoch_ms, elapsed: Clock = elapsed_ms) -> None:  # fmt: skip
+        self.cache = MemoryCache(encode, decode, max_entries, max_size, clock, elapsed)
         self.presence = MemoryPresence()
         self.bus = MemoryBus()
         self.nodes = MemoryNodes(clock)

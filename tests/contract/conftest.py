@@ -41,7 +41,7 @@ async def memory() -> AsyncIterator[Subject]:
     async def advance(milliseconds: int) -> None:
         clock.now += milliseconds
 
-    store = MemoryStore(orjson.dumps, orjson.loads, max_entries=1000, max_size=100_000, clock=clock)
+    store = MemoryStore(orjson.dumps, orjson.loads, max_entries=1000, max_size=100_000, clock=clock, elapsed=clock)
     subject = Subject(store, advance)
     await store.open(subject.heard.append)
     yield subject

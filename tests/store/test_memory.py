@@ -13,7 +13,7 @@ from tests.harness.clock import Clock
 
 def made(max_entries: int = 10, max_size: int = 10_000) -> tuple[MemoryCache, Clock]:
     clock = Clock()
-    return MemoryCache(orjson.dumps, orjson.loads, max_entries, max_size, clock), clock
+    return MemoryCache(orjson.dumps, orjson.loads, max_entries, max_size, clock, clock), clock
 
 
 async def test_at_the_bound_the_value_unused_for_longest_goes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from ahd.actions.runner import Runner, Settings
 from ahd.actions.signature import describe
 from ahd.actions.threads import Threads
 from ahd.config import loads
-from ahd.core.message import now_ms
 from ahd.core.rooms import RoomLimits, Rooms
 from ahd.core.verbs import Verbs, Words
 from ahd.servers.web.server import Web
@@ -47,7 +47,7 @@ class Built:
             app=self,
             nodes=self.store.nodes,
             stats=dict,
-            started_at=now_ms(),
+            started_at=time.monotonic(),
             registry=self.registry,
         )
         settings = Settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -46,7 +47,7 @@ async def status(context: Context) -> dict[str, Any]:
         )
     return {
         "id": services.nodes.id,
-        "uptime": now - services.started_at,
+        "uptime": round((time.monotonic() - services.started_at) * 1000),
         "stats": services.stats(),
         "nodes": nodes,
         "total": dict(total),
