@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import types
 from collections.abc import Coroutine, Generator
-from typing import Any
+from typing import Any, TypeAlias
 
-Driver = types.GeneratorType[Any, Coroutine[Any, Any, Any], None]
+Driver: TypeAlias = "types.GeneratorType[Any, Coroutine[Any, Any, Any], None]"  # a text: only 3.13 can subscript it
 
 
 class Raised:
