@@ -1,7 +1,8 @@
 """A system under random use, beside a simple model of it: after all, both must agree.
 
-Clients say, move, listen, come and go on three nodes, one thing after the other; now and then a node is killed and
-another takes its place. One watcher hears every room from the first to the last moment.
+Clients say, move, listen, come and go on three nodes, one thing after the other; now and then a node or two are killed,
+in the midst of says that are on their way, and others take their places. One watcher hears every room from the first to
+the last moment.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from tests.cluster.conftest import StartNode
@@ -31,6 +33,8 @@ class Client:
         self.room = HOME
         self.listening: set[str] = set()
         self.expected: Counter[Any] = Counter()
+        self.possible: set[Any] = set()
+        """What was said and never acknowledged, as its speaker's node was killed: it may be heard, once."""
 
     def hears(self, room: str) -> bool:
         return room == self.room or room in self.listening
@@ -45,6 +49,7 @@ class System:
         self._connect = connect
         self.nodes = [start_node() for _ in range(3)]
         self.says = 0
+        self.speakers: dict[int, str] = {}
         self.kills = 0
         self.slowest = 0.0
         self.announced: Counter[tuple[str, str, str]] = Counter()
@@ -72,11 +77,10 @@ class System:
         client = self.random.choice(self.clients[1:])
         kind = self.random.random()
         if kind < 0.6:
-            self.says += 1
-            assert client.socket.call("say", {"message": self.says})["status"] == "OK"
-            for other in self.clients:
-                if other is not client and other.hears(client.room):
-                    other.expected[self.says] += 1
+            number, finish = self.say(client)
+            assert finish()["status"] == "OK"
+            for other in self.hearers(client):
+                other.expected[number] += 1
         elif kind < 0.8:
             room = self.random.choice((HOME, *ROOMS))
             assert client.socket.call("roomChange", {"room": room})["room"] == room
@@ -95,20 +99,59 @@ class System:
         else:
             self.add(self.random.choice(self.nodes))
 
+    def say(self, client: Client) -> tuple[int, Callable[[], Any]]:
+        self.says += 1
+        self.speakers[self.says] = client.socket.id
+        return self.says, client.socket.begin("say", {"message": self.says})
+
+    def hearers(self, speaker: Client) -> list[Client]:
+        return [client for client in self.clients if client is not speaker and client.hears(speaker.room)]
+
+    def burst(self, says: int, midway: Callable[[], list[Daemon]]) -> None:
+        """Many says at once, and something that kills nodes in their midst."""
+        begun = []
+        killed: list[Daemon] = []
+        for number in range(says):
+            client = self.random.choice([client for client in self.clients[1:] if client.node not in killed])
+            begun.append((client, *self.say(client)))
+            if number == says // 2:
+                killed = midway()
+        for client, message, finish in begun:
+            try:
+                acknowledged = finish()["status"] == "OK"
+            except AssertionError:
+                assert client.node in killed
+                acknowledged = False
+            for other in self.hearers(client):
+                if acknowledged:
+                    other.expected[message] += 1
+                else:
+                    other.possible.add(message)
+
     def forget(self, client: Client) -> None:
         self.clients.remove(client)
         self.announced[client.socket.id, client.room, LEFT] += 1
 
     def kill(self) -> None:
-        """Kill a node but the watcher's, and start another."""
-        node = self.nodes.pop(self.random.randrange(1, 3))
-        node.kill()
-        self.kills += 1
+        """Kill a node, or all but the watcher's, and start others."""
+        dying = [self.random.randrange(1, 3)] if self.random.random() < 0.75 else [1, 2]
+        nodes = [self.nodes[index] for index in dying]
+
+        def midway() -> list[Daemon]:
+            time.sleep(self.random.random() * 0.01)
+            for node in nodes:
+                node.kill()
+            return nodes
+
+        self.burst(40, midway)
         killed = time.monotonic()
-        lost = [client for client in self.clients if client.node is node]
+        self.kills += len(nodes)
+        lost = [client for client in self.clients if client.node in nodes]
         for client in lost:
             self.forget(client)
-        self.nodes.append(self._start_node())
+        for node in nodes:
+            self.nodes.remove(node)
+            self.nodes.append(self._start_node())
         ids = {client.socket.id for client in lost}
 
         def gone() -> bool:
@@ -116,7 +159,7 @@ class System:
             return ids <= heard
 
         while not gone():  # life goes on meanwhile
-            assert time.monotonic() - killed < 20, "the members of the dead node have not left"
+            assert time.monotonic() - killed < 20, "the members of the dead nodes have not left"
             self.step()
         self.slowest = max(self.slowest, time.monotonic() - killed)
 
@@ -130,9 +173,13 @@ class System:
         for client in self.clients:
             says = Counter(say["message"] for say in client.socket.events("say"))
             says -= Counter({LEFT: says[LEFT], ENTERED: says[ENTERED]})
-            assert says == client.expected, (
-                client.socket.name, client.room, client.listening, says - client.expected, client.expected - says
-            )  # fmt: skip
+            more, less = says - client.expected, client.expected - says
+            about = (client.socket.name, client.room, client.listening, more, less)
+            assert not less, about
+            assert set(more) <= client.possible, about
+            assert set(more.values()) <= {1}, about
+            for speaker, numbers in self._by_speaker(client).items():
+                assert numbers == sorted(numbers), (about, speaker)
         mine = self.watcher.socket.id
 
         def told() -> bool:
@@ -146,6 +193,15 @@ class System:
             return True
 
         eventually(told)
+
+    def _by_speaker(self, client: Client) -> dict[str, list[int]]:
+        """What a client has heard, in order, by who said it."""
+        found: dict[str, list[int]] = {}
+        for say in client.socket.events("say"):
+            if say["message"] not in (LEFT, ENTERED):
+                assert say["from"] == self.speakers[say["message"]]
+                found.setdefault(say["from"], []).append(say["message"])
+        return found
 
     def _heard_all(self, client: Client) -> bool:
         heard = {say["message"] for say in client.socket.events("say")}

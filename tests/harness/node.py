@@ -130,10 +130,18 @@ class NodeSocket:
 
     def call(self, event: str, *args: Any, timeout: float = DEADLINE) -> Any:
         """Emit, and return the acknowledgement: its only value, or the list of them."""
-        answer = self.process.command(
-            self.name, "emit", deadline=timeout + 5, event=event, args=to_json(list(args)), timeout=int(timeout * 1000)
-        )
-        return answer[0] if len(answer) == 1 else answer
+        return self.begin(event, *args, timeout=timeout)()
+
+    def begin(self, event: str, *args: Any, timeout: float = DEADLINE) -> Callable[[], Any]:
+        """Emit; what is returned waits for the acknowledgement as `call` does."""
+        options = {"event": event, "args": to_json(list(args)), "timeout": int(timeout * 1000)}
+        number = self.process.send(self.name, "emit", **options)
+
+        def finish() -> Any:
+            answer = self.process.result(number, timeout + 5, event)
+            return answer[0] if len(answer) == 1 else answer
+
+        return finish
 
     def ask(self, verb: str, data: Any = None, deadline: float = DEADLINE) -> Any:
         """Emit a verb of ahd without acknowledgement, and take the next `response`."""
@@ -198,18 +206,26 @@ class NodeClients(Process):
 
     def command(self, socket: str, do: str, deadline: float = DEADLINE, **fields: Any) -> Any:
         """Have a command done and return its result; an error of the client is an AssertionError."""
+        return self.result(self.send(socket, do, **fields), deadline, f"{do} {fields}")
+
+    def send(self, socket: str, do: str, **fields: Any) -> int:
+        """Have a command done; the number by which `result` knows it."""
         number = next(self._numbers)
         assert self.popen.stdin is not None
         line = json.dumps({"id": number, "socket": socket, "do": do, **fields})
         self.popen.stdin.write(line.encode() + b"\n")
         self.popen.stdin.flush()
+        return number
+
+    def result(self, number: int, deadline: float, what: str) -> Any:
+        """What came of a command, once."""
 
         def found() -> dict[str, Any] | None:
             self.sort()
             return self._results.pop(number, None)
 
-        result = self.wait_for(found, deadline, f"the result of {do} {fields}")
-        assert "error" not in result, f"{do}: {result['error']}"
+        result = self.wait_for(found, deadline, f"the result of {what}")
+        assert "error" not in result, f"{what}: {result['error']}"
         return from_json(result["result"])
 
     def connect(self, url: str, *, wait: bool = True, **options: Any) -> NodeSocket:

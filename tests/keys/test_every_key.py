@@ -14,7 +14,7 @@ import yaml
 
 from ahd.config.schema import load_schema, resolve
 from tests.harness.daemon import ROOT
-from tests.keys import limits, listening, monitor, sockets, web
+from tests.keys import limits, listening, monitor, sockets, store, web
 
 SCHEMA = load_schema()
 PROOFS = [
@@ -27,10 +27,8 @@ PROOFS = [
     *web.LOG,
     *web.SHUTDOWN,
     *monitor.PROOFS,
+    *store.PROOFS,
 ]
-
-NOT_YET = {"redis"}
-"""Sections and keys that have no proofs here yet (that Redis is used at all is tested in tests/cluster)."""
 
 IGNORED = {
     "match origin protocol": True,
@@ -77,7 +75,6 @@ def test_every_key_has_a_proof() -> None:
     proved = {proof.path for proof in PROOFS}
     told = {("webSockets", "options", name) for name in (*IGNORED, *REFUSED)}
     missing = [".".join(path) for path in keys(SCHEMA) if path not in proved | told]
-    missing = [key for key in missing if key not in NOT_YET and key.partition(".")[0] not in NOT_YET]
     assert not missing, f"keys without a proof that they change what the daemon does: {missing}"
 
 
