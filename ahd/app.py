@@ -31,6 +31,7 @@ from ahd.core.verbs import Verbs, Words
 from ahd.describe import openapi
 from ahd.log import set_level
 from ahd.requestlog import both, request_log, web_log
+from ahd.servers.crowd import Crowd, address_paces
 from ahd.servers.direct import Direct
 from ahd.servers.front import Front
 from ahd.servers.listener import Listener
@@ -113,6 +114,7 @@ class App:
         """When, in epoch seconds, and whether it was taken up; the start is the first."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self.hits = Hits()
+        self.crowd = Crowd(config.limits, self.hits)
         self.rooms = Rooms(store, encode, _room_limits(config))
         self.actions = registry.load(config.actions.modules, config.actions.builtin, source)
         self.threads = Threads(THREADS, WAITING)
@@ -184,8 +186,10 @@ class App:
         self.observe_requests()
         if self.sio is not None:
             self.sio.configure(config.limits, self.runner.default_params)
+        self.crowd.configure(config.limits)
         if self.web is not None:
             self.web.configure(config.common_web, config.general)
+            self.web.actions.paces = address_paces(config.limits, self.hits)
         self.store.nodes.introduce(fingerprint(config), self.figures)
 
     def observe_requests(self) -> None:
@@ -320,6 +324,7 @@ def _web(app: App) -> Server:
     section, web = config.http_server, config.common_web
     proxies = Trusted(section.trusted_proxies)
     app.web = pages = Web(web, config.general, app.verbs, app.runner, PAGE, encode, decode, app.describe)
+    pages.actions.paces = address_paces(config.limits, app.hits)
     others: list[Mount] = []
     gate: Callable[[Any], Any] = _no_websockets
     if config.web_sockets.enable:
@@ -344,7 +349,7 @@ def _web(app: App) -> Server:
     client_of = _client_of(proxies)
     app.tornado = application(site, client_of)
     server = http_server(app.tornado, IDLE, SLOW, site.largest_body)
-    front = Front(gate, server, Direct(site, client_of, IDLE, SLOW))
+    front = Front(gate, server, Direct(site, client_of, IDLE, SLOW), crowd=app.crowd, is_proxy=proxies.is_proxy)
     return Listener(front, section, context_for("httpServer", section, app.source))
 
 
@@ -372,6 +377,8 @@ def _tcp(app: App) -> Server:
     )
     tls = context_for("tcpServer", section, app.source)
     app.tcp = TcpServer(app.verbs, section.bind_ip, section.port, settings, encode, decode, tls, app.hits)
+    app.tcp.crowd = app.crowd
+    app.tcp.is_proxy = Trusted(app.config.http_server.trusted_proxies).is_proxy
     return app.tcp
 
 

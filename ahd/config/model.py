@@ -152,6 +152,10 @@ class Limits:
     message_rate: float
     message_burst: int
     refused_messages: int
+    request_rate: float
+    request_burst: int
+    connections: int
+    connections_per_address: int
     waiting_verbs: int
     cache_entries: int
     cache_size: int

@@ -97,11 +97,13 @@ SERVER_SHUTDOWN = Disconnect("shutdown", "server shutdown", 1001, True)
 SERVER_ERROR = Disconnect("serverError", "the server experienced an internal error", 1011, True)
 SLOW_CONSUMER = Disconnect("slowConsumer", "the client reads too slowly", 1008, True)
 FLOODING = Disconnect("tooManyMessages", TOO_MANY_MESSAGES, 1008, True)
+CROWDED = Disconnect("tooManyConnections", "too many connections", 1013, True)
+CROWDED_ADDRESS = Disconnect("tooManyConnections", "too many connections from your address", 1013, True)
 STORE_LOST = Disconnect("storeAway", STORE_UNAVAILABLE, 1013, True)
 PING_TIMEOUT = Disconnect("pingTimeout", "no answer to a heartbeat", 1001, True)
 
 
-_FIXED = (DISCONNECTED, SERVER_SHUTDOWN, SERVER_ERROR, SLOW_CONSUMER, FLOODING, STORE_LOST, PING_TIMEOUT)
+_FIXED = (DISCONNECTED, SERVER_SHUTDOWN, SERVER_ERROR, SLOW_CONSUMER, FLOODING, CROWDED, STORE_LOST, PING_TIMEOUT)
 CLOSING_CODES = frozenset({*(one.code for one in _FIXED), BAD_PACKET, TOO_LARGE})
 """Every code that a client may be told."""
 

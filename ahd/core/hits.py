@@ -10,7 +10,7 @@ from ahd.core.pace import Bucket
 
 logger = logging.getLogger("ahd.limits")
 
-LIMITS = ("messageRate", "refusedMessages", "waitingVerbs")
+LIMITS = ("messageRate", "refusedMessages", "waitingVerbs", "connections", "connectionsPerAddress", "requestRate")
 """The names of the bounds: the keys that set them. docs/limits.md has a row for each."""
 PAUSE = 10.0
 """Seconds between two log lines about one bound: who floods the server must not flood its log."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,10 @@ class Bucket:
     def exhausted(self) -> bool:
         """Whether so much was refused that the connection is to end."""
         return 0 < self.pace.patience < self.refused
+
+    def next_after(self, now: float) -> int:
+        """Whole seconds after which one more may pass."""
+        return max(ceil(self._due - now - self._tolerance), 1)
 
     def retry_after(self, now: float) -> int:
         """Milliseconds after which a whole burst may pass again: at least a second, at most a minute."""

@@ -16,7 +16,6 @@ import logging
 import os
 import socket
 import ssl
-import stat
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,12 +24,16 @@ from typing import Any, Final
 from tornado import httputil
 from tornado.httpserver import HTTPServer
 
+from ahd.core.errors import CROWDED_ADDRESS, Disconnect
+
 from . import httphead
+from .crowd import RETRY_AFTER, Crowd
 from .direct import Direct
 from .httphead import HeadError, Request, Scheme
 from .httpstream import TransportStream, Upgrades, serve
 from .socketio.deflate import Deflate, DeflateOptions, negotiate
 from .socketio.websocket import Handler, WebSocket
+from .unix import bind_unix
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ _BACKLOG: Final = 1024
 _LINGER: Final = 2.0  # seconds a refused client may go on sending before it is cut off
 _FIRST_REQUEST: Final = 1.0  # seconds a drain waits for the request of who has just connected
 _LOOK_AGAIN: Final = 0.02
+_MOST_REFUSED: Final = 1000  # connections without a head yet, beyond which one too many is closed unanswered
 _HEAD_TOO_BIG: Final = b"the request's head is too big\n"
 _HEAD_TOO_SLOW: Final = b"the request's head did not come in time\n"
 
@@ -74,13 +78,18 @@ Decision = Accept | Refuse
 Route = Callable[[Request], Decision | None]
 
 
+def _nobody(peer: str) -> bool:
+    return False
+
+
 class Front:
     """The listeners, and every connection that came through them.
 
     `route` is asked about each request with `Upgrade: websocket`, before the handshake is checked; None leaves it to
     Tornado. `http` is the server for everything else; its application must be an HTTPServerConnectionDelegate.
     `direct` serves what it takes in Tornado's place.
-    `head_timeout`: seconds for a connection's first head, which may have `max_head` bytes.
+    `head_timeout`: seconds for a connection's first head, which may have `max_head` bytes. `crowd` says how many may be
+    there; who `is_proxy` counts for nobody's address.
     """
 
     def __init__(
@@ -91,6 +100,8 @@ class Front:
         *,
         head_timeout: float = 10.0,
         max_head: int = 16384,
+        crowd: Crowd | None = None,
+        is_proxy: Callable[[str], bool] = _nobody,
     ) -> None:
         if not isinstance(http.request_callback, httputil.HTTPServerConnectionDelegate):
             raise TypeError("the HTTPServer must have a Tornado application")
@@ -102,7 +113,10 @@ class Front:
         self._max_head = max_head
         self._servers: list[asyncio.AbstractServer] = []
         self._paths: list[tuple[str, int]] = []
-        self._transports: set[asyncio.Transport] = set()
+        self._crowd = crowd
+        self._is_proxy = is_proxy
+        #: Every connection, and the address that it is counted for.
+        self._transports: dict[asyncio.Transport, str | None] = {}
         self._heads: dict[_Head, float] = {}  # who still owes a head, or is to hang up: when its time is over
         self._sweep: asyncio.TimerHandle | None = None
         #: The open WebSockets.
@@ -121,7 +135,7 @@ class Front:
     async def listen_unix(self, path: str, tls: ssl.SSLContext | None = None, mode: int = 0o660) -> None:
         """Listen on a unix socket; one that nobody listens on any more is replaced. Raises OSError, FileExistsError
         for what is no socket."""
-        sock = _bind_unix(path, mode)
+        sock = bind_unix(path, mode)
         self._paths.append((path, os.stat(path).st_ino))
         await self.listen_socket(sock, tls)
 
@@ -182,11 +196,25 @@ class Front:
             transport.abort()
 
     def _lost(self, transport: asyncio.Transport) -> None:
-        self._transports.discard(transport)
+        address = self._transports.pop(transport, None)
+        if address is not None and self._crowd is not None:
+            self._crowd.leave(address)
+
+    def _arrived(self, transport: asyncio.Transport, peer: str) -> Disconnect | None:
+        """Count a new connection; why it cannot stay, if it cannot."""
+        self._transports[transport] = None
+        if self._crowd is None:
+            return None
+        address = "" if self._is_proxy(peer) else peer
+        why = self._crowd.refusal(address)
+        if why is None:
+            self._crowd.enter(address)
+            self._transports[transport] = address
+        return why
 
     def _lost_websocket(self, websocket: WebSocket) -> None:
         self.websockets.discard(websocket)
-        self._transports.discard(websocket._transport)
+        self._lost(websocket._transport)
 
     def _owe(self, head: _Head, seconds: float) -> None:
         """Cut `head` off after `seconds`, unless it is gone before. One timer for all."""
@@ -250,7 +278,6 @@ class _Head(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport = transport  # type: ignore[assignment]
         front = self._front
-        front._transports.add(self._transport)
         if not self._unix:
             # Only a unix listener's peers may be called "unix": a TCP peer that is gone already has no name.
             name = transport.get_extra_info("peername")
@@ -258,7 +285,14 @@ class _Head(asyncio.Protocol):
                 transport.abort()  # type: ignore[attr-defined]
                 return
             self._peer = name[0]
-        front._owe(self, front._head_timeout)
+        why = front._arrived(self._transport, self._peer)
+        if why is None:
+            front._owe(self, front._head_timeout)
+        elif len(front._heads) < _MOST_REFUSED:
+            status = 429 if why is CROWDED_ADDRESS else 503
+            self._refuse(status, f"{why.reason}\n".encode(), [("Retry-After", str(RETRY_AFTER))])
+        else:
+            self._transport.abort()
 
     def resume(self, transport: asyncio.Transport, peer: str) -> None:
         """Take a connection back from Tornado."""
@@ -384,32 +418,3 @@ class _Head(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._front._heads.pop(self, None)
         self._front._lost(self._transport)
-
-
-def _bind_unix(path: str, mode: int) -> socket.socket:
-    """A bound unix socket. A file left by a listener that is gone is removed."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        try:
-            left = os.stat(path)
-        except FileNotFoundError:
-            pass
-        else:
-            if not stat.S_ISSOCK(left.st_mode):
-                raise FileExistsError(17, "there is a file that is no socket", path)
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-                probe.settimeout(1.0)
-                try:
-                    probe.connect(path)
-                except ConnectionRefusedError:
-                    os.unlink(path)
-                except OSError:
-                    pass  # bind() says what is wrong
-        sock.bind(path)
-        os.chmod(path, mode)
-    except BaseException as error:
-        sock.close()
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = path  # bind() does not say which
-        raise
-    return sock

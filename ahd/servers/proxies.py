@@ -74,6 +74,13 @@ class Trusted:
         schemes = [part.strip().lower() for part in fields.get("x-forwarded-proto", "").split(",")]
         return Client(str(believed), _SCHEMES.get(schemes[-min(max(hops, 1), len(schemes))], scheme))
 
+    def is_proxy(self, peer: str) -> bool:
+        """Whether the socket's other end, or "unix", is believed."""
+        if not self._networks:
+            return peer == UNIX and self._unix
+        address = UNIX if peer == UNIX else _parse(peer)
+        return address is not None and self._trusts(address)
+
     def _trusts(self, address: _Address | str) -> bool:
         if isinstance(address, str):
             return self._unix

@@ -74,6 +74,22 @@ def refused_behind_redis(node: Node) -> Any:
     return sum(reply.get("error") == "you have too many pending requests" for reply in replies)
 
 
+def statuses(count: int) -> Any:
+    """The answers to so many calls of an action."""
+
+    def observe(node: Node) -> Any:
+        return [node.get("/api/randomNumber").status for _ in range(count)]
+
+    return observe
+
+
+def handshakes(node: Node) -> Any:
+    """The answers to handshakes while two sessions are open, whose sockets are not."""
+    for _ in range(2):
+        node.polling().open()
+    return node.polling().request().status
+
+
 SMALL = {"limits": {"sendBuffer": 1024}}
 SLOW = {"limits": {"messageRate": 0.001, "messageBurst": 5, "refusedMessages": 10}}
 REDIS: dict[str, Any] = {"redis": {"enable": True, "port": redis_port}}
@@ -87,5 +103,11 @@ LIMITS = [
     Proof(("limits", "messageRate"), 0.001, refused_of(12), 0, 7, base={"limits": {"messageBurst": 5}}),
     Proof(("limits", "messageBurst"), 8, refused_of(12), 7, 4, base=SLOW),
     Proof(("limits", "refusedMessages"), 3, refused_of(12), 7, None, base=SLOW),
+    Proof(
+        ("limits", "requestRate"), 0.001, statuses(3), [200] * 3, [200, 200, 429], base={"limits": {"requestBurst": 2}}
+    ),
+    Proof(("limits", "requestBurst"), 1, statuses(2), [200, 200], [200, 429], base={"limits": {"requestRate": 0.001}}),
+    Proof(("limits", "connections"), 2, handshakes, 200, 503),
+    Proof(("limits", "connectionsPerAddress"), 2, handshakes, 200, 429),
     Proof(("limits", "waitingVerbs"), 5, refused_behind_redis, 0, 14, base=REDIS),
 ]

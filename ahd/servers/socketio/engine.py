@@ -17,6 +17,7 @@ import engineio
 from ahd.codec import encode
 from ahd.core.errors import CLOSING_CODES, PING_TIMEOUT, SERVER_SHUTDOWN, SLOW_CONSUMER, Disconnect, bad_packet
 from ahd.core.pace import Bucket, Pace
+from ahd.servers.crowd import Crowd
 
 from .frames import encode_text
 from .rooms import Turn
@@ -63,6 +64,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
         )
         self.plan = plan
         self.hits = hits
+        self.crowd = Crowd(limits, hits)
         self.sockets: dict[str, EngineSocket] = {}
         self.lingering: dict[str, EngineSocket] = {}
         self.turn = Turn()
@@ -99,6 +101,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
         """Take up other limits; a WebSocket that is open keeps the share of the send buffer that it holds itself."""
         self.send_buffer = limits.send_buffer
         self.drop_oldest = limits.slow_consumer == "dropOldest"
+        self.crowd.configure(limits)
         self.pace = Pace.of(limits.message_rate, limits.message_burst, limits.refused_messages)
         for socket in self.sockets.values():
             self._watch(socket)
@@ -117,6 +120,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
             sid = self.generate_id()
         socket = self.socket_class(self, sid, handshake)
         self.sockets[sid] = socket
+        self.crowd.enter(handshake.address)
         if self.pace is not None:
             self._watch(socket)
         upgrades = b'["websocket"],' if ws is None and self.allow_upgrades else b"[],"
@@ -269,6 +273,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
             return
         socket.closing = socket.closed = True
         self.sockets.pop(socket.sid, None)
+        self.crowd.leave(socket.handshake.address)
         self.wheel.take(socket)
         ws = socket.ws
         if ws is not None:

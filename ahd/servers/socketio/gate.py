@@ -11,7 +11,7 @@ from ahd.servers.httphead import Request
 
 from .deflate import DeflateOptions
 from .handshake import Handshake
-from .polling import error, session_cookie, unavailable
+from .polling import crowded, error, session_cookie, unavailable
 from .socket import NOOP, EngineSocket
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ class Gate:
             return refuse(5)
         sid = params.get("sid")
         if sid is None:
-            if engine.draining:
-                response = unavailable()
+            full = None if engine.draining else engine.crowd.refusal(client.address)
+            if engine.draining or full is not None:
+                response = unavailable() if full is None else crowded(full)
                 return Refuse(response.status, response.body, response.headers)
             handshake = Handshake(
                 request.method, request.path, request.query, request.headers.items(), client.address, client.scheme

@@ -17,7 +17,8 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from ahd.core.errors import too_large
+from ahd.core.errors import CROWDED_ADDRESS, Disconnect, too_large
+from ahd.servers.crowd import RETRY_AFTER as CROWDED_RETRY
 from ahd.servers.http import HttpRequest, HttpResponse
 
 from .handshake import Handshake
@@ -51,6 +52,13 @@ def error(code: int, status: int = 400) -> HttpResponse:
     """Engine.IO's answer to a request that cannot be served."""
     body = json.dumps({"code": code, "message": ERRORS[code]}, separators=(",", ":")).encode()
     return HttpResponse(status, list(_JSON), body)
+
+
+def crowded(why: Disconnect) -> HttpResponse:
+    """The answer to a handshake when there are too many sessions."""
+    body = json.dumps({"code": 3, "message": why.reason}, separators=(",", ":")).encode()
+    status = 429 if why is CROWDED_ADDRESS else 503
+    return HttpResponse(status, [*_JSON, ("Retry-After", str(CROWDED_RETRY))], body)
 
 
 def unavailable() -> HttpResponse:
@@ -125,6 +133,9 @@ class Polling:
             return error(2)
         if self._engine.draining:
             return unavailable()
+        full = self._engine.crowd.refusal(request.remote_address)
+        if full is not None:
+            return crowded(full)
         handshake = Handshake(
             "GET", request.path, request.query, request.headers.items(), request.remote_address, request.scheme
         )

@@ -17,6 +17,7 @@ from ahd.core.connection import Connection
 from ahd.core.errors import Disconnect
 from ahd.core.message import JsonObject, Say, closing, goodbye
 from ahd.core.verbs import FAREWELLS
+from ahd.servers.crowd import RETRY_AFTER
 from ahd.servers.drain import retry_after
 
 from .framing import MALFORMED, TOO_LONG, Lines, Mark, parse
@@ -303,6 +304,15 @@ class TcpLink(asyncio.Protocol):
         if self._transport is not None:
             self._server.verbs.closed(self.connection)
             self._transport.write(self._server.encode(self._last) + END)
+            self._close_transport()
+
+    def turn_away(self, why: Disconnect) -> None:
+        """Tell a client that there is no room for it, and close."""
+        self._ending = why
+        self._finished = True
+        self._server.count_closing(why)
+        if self._transport is not None:
+            self._transport.write(self._server.encode(closing(why, RETRY_AFTER * 1000)) + END)
             self._close_transport()
 
     def _close_transport(self) -> None:

@@ -16,6 +16,7 @@ from ahd.core import errors
 from ahd.core.connection import Connection
 from ahd.core.errors import Code
 from ahd.core.message import JsonObject, failed
+from ahd.servers.crowd import AddressPaces
 from ahd.servers.http import HttpRequest, HttpResponse
 from ahd.servers.web.clients import HttpClient, HttpClients
 from ahd.servers.web.cors import METHODS, Cors
@@ -81,6 +82,8 @@ class ActionService:
         self._ids = itertools.count(1)
         self._id_prefix = secrets.token_hex(4)
         self.observe: Observe | None = None
+        self.paces: AddressPaces | None = None
+        """How fast each address may ask."""
         self.configure(settings, general)
 
     def configure(self, settings: CommonWeb, general: General) -> None:
@@ -100,6 +103,11 @@ class ActionService:
         call.headers += allowed
         if request.method == "OPTIONS":
             return self._cors.options(allowed, self._methods(path))
+        if self.paces is not None:
+            wait = self.paces.refusal(request.remote_address)
+            if wait is not None:
+                call.headers.append(("Retry-After", str(wait)))
+                return call.refuse(errors.TOO_MANY_MESSAGES, 429)
         if request.method not in METHODS.split(", "):
             call.headers.append(("Allow", METHODS))
             return call.refuse(NO_METHOD.format(methods=METHODS), 405)
@@ -307,7 +315,7 @@ class _Call:
         document.pop("messageCount", None)
         body = service._encode(document)
         headers = self.headers
-        if status in (429, 503):
+        if status in (429, 503) and not any(name == "Retry-After" for name, _ in headers):
             headers.append(("Retry-After", "1"))
         if self._client is not None and service.observe is not None:
             service.observe(self._client.connection, "action", self.params, reply, seconds)
