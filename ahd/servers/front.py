@@ -263,7 +263,7 @@ class Front:
 class _Head(asyncio.Protocol):
     """A new connection until it is known whose it is; and a refused one until it is gone."""
 
-    __slots__ = ("_data", "_front", "_peer", "_refused", "_scheme", "_transport", "_unix")
+    __slots__ = ("_data", "_front", "_peer", "_refused", "_scheme", "_too_many", "_transport", "_unix")
 
     def __init__(self, front: Front, unix: bool, tls: bool) -> None:
         self._front = front
@@ -271,6 +271,7 @@ class _Head(asyncio.Protocol):
         self._scheme: Scheme = "https" if tls else "http"
         self._data: bytes | bytearray = b""
         self._refused = False
+        self._too_many: Disconnect | None = None
         self._peer = "unix"
         self._transport: asyncio.Transport
 
@@ -289,8 +290,9 @@ class _Head(asyncio.Protocol):
         if why is None:
             front._owe(self, front._head_timeout)
         elif len(front._heads) < _MOST_REFUSED:
-            status = 429 if why is CROWDED_ADDRESS else 503
-            self._refuse(status, f"{why.reason}\n".encode(), [("Retry-After", str(RETRY_AFTER))])
+            # Told once it asks: there are clients that do not take an answer before they have asked.
+            self._too_many = why
+            front._owe(self, _LINGER)
         else:
             self._transport.abort()
 
@@ -301,6 +303,10 @@ class _Head(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
+            return
+        if self._too_many is not None:
+            status = 429 if self._too_many is CROWDED_ADDRESS else 503
+            self._refuse(status, f"{self._too_many.reason}\n".encode(), [("Retry-After", str(RETRY_AFTER))])
             return
         before = len(self._data)
         if before:

@@ -117,6 +117,8 @@ def test_a_flood_of_sockets_leaves_nothing(start_daemon: StartDaemon) -> None:
 
 
 def _answer(one: socket.socket) -> bytes:
+    """What a socket is told that begins to ask."""
+    one.sendall(b"GET")
     one.settimeout(0.05)
     try:
         return one.recv(100)
