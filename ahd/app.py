@@ -8,17 +8,18 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ahd import __version__, plugins
 from ahd.actions import registry
 from ahd.actions.context import ActionRooms, Services
 from ahd.actions.runner import Runner, Settings
 from ahd.actions.threads import Threads
+from ahd.auth.authenticator import Authenticator
+from ahd.auth.door import Door, authorities
 from ahd.codec import decode, encode
 from ahd.config.fingerprint import fingerprint
 from ahd.config.model import Config
@@ -26,6 +27,7 @@ from ahd.core.hits import Hits
 from ahd.core.interfaces import Store
 from ahd.core.message import JsonObject, now_ms
 from ahd.core.pace import Pace
+from ahd.core.permissions import Permissions
 from ahd.core.rooms import RoomLimits, Rooms
 from ahd.core.verbs import Verbs, Words
 from ahd.describe import openapi
@@ -37,6 +39,7 @@ from ahd.servers.front import Front
 from ahd.servers.listener import Listener
 from ahd.servers.proxies import Trusted
 from ahd.servers.reasons import reason
+from ahd.servers.server import Server
 from ahd.servers.socketio.bundle import BrowserClient
 from ahd.servers.socketio.clients import ClientIndex
 from ahd.servers.socketio.drain import drain
@@ -63,32 +66,6 @@ IDLE, SLOW = 75.0, 30.0
 """Seconds: an HTTP connection without a request, a body on its way."""
 LAST = 3.0
 """Seconds of `shutdown.timeout` that are kept for closing what the drain has left, at the most."""
-
-
-class Server(Protocol):
-    """A kind of listener. `name` is that of the log; `addresses` are there once it has started."""
-
-    name: str
-    addresses: list[str]
-    passed: list[socket.socket]
-
-    async def start(self) -> None:
-        """Listen. Raises OSError."""
-
-    def check(self, config: Config) -> None:
-        """Whether `configure` can take this up: raises OSError for a bad certificate."""
-
-    def configure(self, config: Config, params: Mapping[str, Any]) -> None:
-        """Take up what may be reloaded, after `check`; `params` are a new client's."""
-
-    def stop_accepting(self) -> None:
-        """Take no new connections; those that are open live on."""
-
-    async def drain(self, seconds: float, patience: float) -> None:
-        """Send the clients away within `seconds`, those who are owed something within `patience` more."""
-
-    async def close(self) -> None:
-        """Let go of everything."""
 
 
 class StartError(Exception):
@@ -129,6 +106,8 @@ class App:
         )
         self.runner = Runner(self.actions.by_name, services, _action_settings(config), self.threads)
         self.verbs = Verbs(self.rooms, self.runner, _words(config), store.immediate, self.spawn, self.hits)
+        self.door = Door(self.verbs)
+        self.authorize(*authorities(config, self.actions.by_name, source))
         self.sio: SocketIO | None = None
         self.site: Site | None = None
         self.tornado: Application | None = None
@@ -167,11 +146,18 @@ class App:
         """The OpenAPI document of the actions, as JSON."""
         return encode(openapi(self.actions.by_name, self.config.common_web, self.config.general))
 
+    def authorize(self, authenticator: Authenticator | None, permissions: Permissions | None) -> None:
+        """Judge clients by these from now on; those who came with a token that is gone are closed."""
+        self.verbs.permissions = self.runner.permissions = permissions
+        self.door.configure(authenticator, list(self.rooms.here().values()))
+
     def configure(self, config: Config) -> None:
         """Take up another configuration while running. Only keys with `x-reload` may differ; no client is dropped.
 
-        OSError: a certificate that cannot be used, and nothing but certificates has changed.
+        ConfigError: nothing has changed. OSError: a certificate that cannot be used, and nothing but certificates has
+        changed.
         """
+        found = authorities(config, self.actions.by_name, self.source, self.door.authenticator)
         settings = _action_settings(config)
         params = {"limit": settings.limit, "offset": settings.offset}
         for server in self.servers:  # all are asked before one is changed: the reload is whole or not at all
@@ -190,6 +176,7 @@ class App:
         if self.web is not None:
             self.web.configure(config.common_web, config.general)
             self.web.actions.paces = address_paces(config.limits, self.hits)
+        self.authorize(*found)
         self.store.nodes.introduce(fingerprint(config), self.figures)
 
     def observe_requests(self) -> None:
@@ -210,6 +197,7 @@ class App:
         part = "the store cannot be opened"
         try:
             await self.store.open(self.rooms.deliver, self.lost)
+            self.door.start()
             if self.sio is not None:
                 self.sio.start()
             for server in self.servers:
@@ -254,6 +242,7 @@ class App:
             await self._started.pop().close()
         if self.sio is not None:
             await self.sio.engine.shutdown()
+        self.door.leases.stop()
         await self.runner.stop()
         if self.web is not None:
             self.web.close()
@@ -323,7 +312,7 @@ def _web(app: App) -> Server:
     config = app.config
     section, web = config.http_server, config.common_web
     proxies = Trusted(section.trusted_proxies)
-    app.web = pages = Web(web, config.general, app.verbs, app.runner, PAGE, encode, decode, app.describe)
+    app.web = pages = Web(web, config.general, app.verbs, app.runner, PAGE, encode, decode, app.describe, app.door)
     pages.actions.paces = address_paces(config.limits, app.hits)
     others: list[Mount] = []
     gate: Callable[[Any], Any] = _no_websockets
@@ -333,7 +322,7 @@ def _web(app: App) -> Server:
         manager = ClientIndex() if channel is None else SharedClientIndex(channel, encode, decode)
         app.sio = sio = _socket_io(app, manager)
         sio.bind_rooms(app.rooms)
-        sio.serve(app.verbs)
+        sio.serve(app.verbs, app.door)
         if config.monitor.admin_ui["enable"]:
             from ahd.servers.socketio.admin import AdminUI
 
@@ -376,7 +365,7 @@ def _tcp(app: App) -> Server:
         params=app.runner.default_params,
     )
     tls = context_for("tcpServer", section, app.source)
-    app.tcp = TcpServer(app.verbs, section.bind_ip, section.port, settings, encode, decode, tls, app.hits)
+    app.tcp = TcpServer(app.verbs, section.bind_ip, section.port, settings, encode, decode, tls, app.hits, app.door)
     app.tcp.crowd = app.crowd
     app.tcp.is_proxy = Trusted(app.config.http_server.trusted_proxies).is_proxy
     return app.tcp

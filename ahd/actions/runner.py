@@ -24,6 +24,7 @@ from ahd.core.connection import Answer, Connection
 from ahd.core.driver import Raised, new_driver, suspended
 from ahd.core.errors import Code, Refused, StoreUnavailable
 from ahd.core.message import JsonObject
+from ahd.core.permissions import CALL, Permissions
 
 logger = logging.getLogger("ahd.actions")
 
@@ -100,6 +101,8 @@ class Runner:
         self._drive = new_driver()
         self._closing = False
         self._idle: asyncio.Event | None = None
+        self.permissions: Permissions | None = None
+        """The rules that say who may call what, if there are any."""
         self.settings = settings
 
     @property
@@ -159,6 +162,8 @@ class Runner:
         if action is None:
             refused = errors.unknown_action(None if name == "" else name)
             return Failure(refused.sentence, refused.code)
+        if self.permissions is not None and not self.permissions.allow(connection, CALL, action.name):
+            return Failure(errors.NOT_ALLOWED, Code.NOT_ALLOWED)
         try:
             arguments = action.bind({**self.default_params, **params} if action.paged else params, text)
         except BaseException as error:

@@ -19,7 +19,14 @@ from ahd.actions.kinds import Field, Kind, Undescribable
 from ahd.actions.rules import RULES, Rule, bounded
 from ahd.core import verbs
 
-RESERVED_ACTIONS = verbs.NAMES | {"paramAdd", "paramDelete", "paramView", "paramsView", "paramsDelete"}
+RESERVED_ACTIONS = verbs.NAMES | {
+    "authenticate",
+    "paramAdd",
+    "paramDelete",
+    "paramView",
+    "paramsView",
+    "paramsDelete",
+}
 """What a client says to mean something else: the verbs, and TCP's words for its parameters."""
 
 RESERVED_PARAMETERS = frozenset({"action"})

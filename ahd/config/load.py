@@ -54,7 +54,18 @@ def loads(text: str, environ: Mapping[str, str], *, source: str = "ahd.yaml", di
         raise ConfigError(mistakes, _section("actions", values["actions"]) if sound else None)
     notes.sort(key=lambda note: (note.place.line, note.place.column))
     built = {schemas.snake(name): _section(name, values[name]) for name in SECTIONS}
-    return Config(**built, socket_io=plan, notes=tuple(notes))
+    return Config(**built, socket_io=plan, notes=tuple(notes), places=MappingProxyType(_places(root, ("auth",))))
+
+
+def _places(root: Node, path: KeyPath) -> dict[str, Place]:
+    """Where everything at and below a path stands."""
+    node = node_at(root, path)
+    if node is None:
+        return {}
+    children = node.value if isinstance(node.value, dict) else ()
+    steps = range(len(node.value)) if isinstance(node.value, list) else children
+    below = [_places(root, (*path, step)) for step in steps]
+    return {dotted(path): node.place} | {name: place for places in below for name, place in places.items()}
 
 
 def where(source: str | Path, key: KeyPath, environ: Mapping[str, str]) -> Place:
@@ -155,6 +166,11 @@ def _read_files(
         elif isinstance(value, dict):
             for name, inner in schemas.keys(schema, part):
                 settle((*path, name), inner, value)
+        elif isinstance(value, list):
+            items = schemas.resolve(schema, part.get("items", {}))
+            for index, item in enumerate(value):
+                for name, inner in schemas.keys(schema, items) if isinstance(item, dict) else ():
+                    settle((*path, index, name), inner, item)
 
     for section, part in schemas.sections(schema):
         for key, inner in schemas.keys(schema, part):

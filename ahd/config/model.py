@@ -18,12 +18,12 @@ Tests compare the names of schema, classes and documents. The default of a key s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .legacy import SocketIOPlan
-from .mistakes import Note
+from .mistakes import Note, Place
 
 
 class Secret(str):
@@ -145,6 +145,17 @@ class Chat:
 
 
 @dataclass(frozen=True, slots=True)
+class Auth:
+    """`tokens`, `jwt` and `rules` are in the file's spelling; `jwt` has all its keys, secrets are Secret."""
+
+    required: bool
+    timeout: float
+    tokens: tuple[Mapping[str, Any], ...]
+    jwt: Mapping[str, Any]
+    rules: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     send_buffer: int
     slow_consumer: str
@@ -198,12 +209,19 @@ class Config:
     redis: Redis
     actions: Actions
     chat: Chat
+    auth: Auth
     limits: Limits
     log: Log
     monitor: Monitor
     shutdown: Shutdown
     socket_io: SocketIOPlan
     notes: tuple[Note, ...]
+    places: Mapping[str, Place] = field(compare=False)
+    """Where the values of the section `auth` stand, by their dotted paths, for mistakes that are found later."""
+
+    def place(self, path: str, source: str) -> Place:
+        """Where a value stands; `source` as a whole when that is not known."""
+        return self.places.get(path, Place(source))
 
 
 SECTIONS: Mapping[str, type] = {
@@ -215,6 +233,7 @@ SECTIONS: Mapping[str, type] = {
     "redis": Redis,
     "actions": Actions,
     "chat": Chat,
+    "auth": Auth,
     "limits": Limits,
     "log": Log,
     "monitor": Monitor,

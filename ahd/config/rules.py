@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
-from . import redis_url
+from . import auth, redis_url
 from . import schema as schemas
 from .legacy import allowed_patterns
 from .mistakes import Mistake, Note, Path, dotted
@@ -250,4 +250,5 @@ RULES: tuple[Rule, ...] = (
     _redis_place,
     _redis_tls,
     _admin_ui,
+    *auth.RULES,
 )

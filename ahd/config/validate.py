@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 
@@ -100,6 +101,7 @@ def _reason(error: ValidationError, node: Node, path: Path, part: dict[str, Any]
         "exclusiveMaximum": lambda: f"must be less than {limit}, not {found}",
         "minLength": lambda: "must not be empty",
         "minItems": lambda: "must not be empty",
+        "minProperties": lambda: "must not be empty",
         "maxLength": lambda: f"must have at most {limit} characters",
         "maxItems": lambda: f"must have at most {limit} items",
         "required": lambda: "needs the key " + " and ".join(key for key in limit if key not in instance),
@@ -200,11 +202,22 @@ def _are_patterns(value: object) -> bool:
     return not isinstance(value, str) or not value or parse_patterns(value) is not None
 
 
+def _is_web_address(value: object) -> bool:
+    if not isinstance(value, str):
+        return True
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and value.isprintable()
+    except ValueError:
+        return False
+
+
 _FORMATS = FormatChecker(formats=())
 for _name, _check in (
     ("host", _is_host),
     ("network", _is_network),
     ("origin", _is_origin),
+    ("web-address", _is_web_address),
     ("origin-patterns", _are_patterns),
 ):
     _FORMATS.checks(_name)(_check)

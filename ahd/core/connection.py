@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from ahd.core import errors
 from ahd.core.message import JsonObject, now_ms
 from ahd.core.pace import Bucket
 
 if TYPE_CHECKING:
     from ahd.core.interfaces import Link
+    from ahd.core.permissions import Rights
 
 Answer = Callable[[JsonObject], None]
 """Takes the one reply to one verb and never waits.
@@ -44,6 +46,7 @@ class Connection:
 
     __slots__ = (
         "_params",
+        "authenticated",
         "backlog",
         "bucket",
         "busy",
@@ -51,6 +54,7 @@ class Connection:
         "connected_at",
         "count",
         "defaults",
+        "expires_at",
         "given",
         "gone",
         "id",
@@ -59,6 +63,7 @@ class Connection:
         "listening",
         "pending",
         "remote_address",
+        "rights",
         "room",
         "saying",
         "sticky",
@@ -83,6 +88,13 @@ class Connection:
         self.room = ""
         self.listening: set[str] | frozenset[str] = NO_ROOMS
         self.claims: Mapping[str, Any] = NO_CLAIMS
+        """What the client's token says of it; in no log."""
+        self.authenticated = False
+        """Whether it has shown a token."""
+        self.expires_at: float | None = None
+        """When that token expires, in epoch seconds (None: never)."""
+        self.rights: Rights | None = None
+        """What the rules come to for it, once they have been asked; the permissions' own."""
         self.count = 0
         self.pending = 0
         self.saying = 0
@@ -116,6 +128,10 @@ class Connection:
     def params(self, params: Mapping[str, Any]) -> None:
         self._params = params
         self.given = None
+
+    def expire(self) -> None:
+        """Its token holds no longer: tell it, and close it."""
+        self.link.close(errors.TOKEN_EXPIRED)
 
     def hears(self, room: str) -> bool:
         """Whether a say in that room reaches it."""

@@ -56,6 +56,7 @@ TOO_MANY_PENDING = "you have too many pending requests"
 SHUTTING_DOWN = "the server is shutting down"
 STORE_UNAVAILABLE = "the store is unavailable"
 TOOK_TOO_LONG = "Error: the action took too long"
+NOT_ALLOWED = "you are not allowed to do this"
 
 
 def unknown_action(name: object) -> Refused:
@@ -88,6 +89,8 @@ class Disconnect:
     told: bool = True
 
 
+REFUSALS = frozenset({"invalidToken", "keysUnavailable", "notAllowed"})
+"""Codes of clients that are not let in once they are connected, as those over TCP are."""
 BAD_PACKET = "badPacket"
 TOO_LARGE = "tooLarge"
 
@@ -101,10 +104,16 @@ CROWDED = Disconnect("tooManyConnections", "too many connections", 1013, True)
 CROWDED_ADDRESS = Disconnect("tooManyConnections", "too many connections from your address", 1013, True)
 STORE_LOST = Disconnect("storeAway", STORE_UNAVAILABLE, 1013, True)
 PING_TIMEOUT = Disconnect("pingTimeout", "no answer to a heartbeat", 1001, True)
+NOT_AUTHENTICATED = Disconnect("authenticationTimeout", "no token came in time", 1008, True)
+TOKEN_EXPIRED = Disconnect("tokenExpired", "the token has expired", 1008, True)
+TOKEN_REVOKED = Disconnect("tokenRevoked", "the token is not valid any more", 1008, True)
 
 
-_FIXED = (DISCONNECTED, SERVER_SHUTDOWN, SERVER_ERROR, SLOW_CONSUMER, FLOODING, CROWDED, STORE_LOST, PING_TIMEOUT)
-CLOSING_CODES = frozenset({*(one.code for one in _FIXED), BAD_PACKET, TOO_LARGE})
+_FIXED = (
+    DISCONNECTED, SERVER_SHUTDOWN, SERVER_ERROR, SLOW_CONSUMER, FLOODING, CROWDED, STORE_LOST, PING_TIMEOUT,
+    NOT_AUTHENTICATED, TOKEN_EXPIRED, TOKEN_REVOKED,
+)  # fmt: skip
+CLOSING_CODES = frozenset({*(one.code for one in _FIXED), *REFUSALS, BAD_PACKET, TOO_LARGE})
 """Every code that a client may be told."""
 
 

@@ -25,6 +25,8 @@ from ahd.core.hits import Hits
 from ahd.core.interfaces import Actions, Spawn
 from ahd.core.message import JsonObject, failed, ok, welcome
 from ahd.core.pace import Bucket
+from ahd.core.permissions import ENTER, LISTEN, VIEW, Holder, Permissions
+from ahd.core.permissions import SAY as SPEAK
 from ahd.core.rooms import Rooms
 
 logger = logging.getLogger("ahd.verbs")
@@ -65,6 +67,8 @@ class Words:
 
 async def say(verbs: Verbs, connection: Connection, data: JsonObject) -> JsonObject:
     """`{message}`: say it in the current room."""
+    if verbs.permissions is not None:
+        verbs.permissions.check(connection, SPEAK, connection.room)
     await verbs.rooms.say(connection, data.get("message"))
     return ok()
 
@@ -72,12 +76,16 @@ async def say(verbs: Verbs, connection: Connection, data: JsonObject) -> JsonObj
 async def room_view(verbs: Verbs, connection: Connection, data: JsonObject) -> JsonObject:
     """`{}`: who is in the current room."""
     room = connection.room
+    if verbs.permissions is not None:
+        verbs.permissions.check(connection, VIEW, room)
     return ok(room=room, roomStatus=await verbs.rooms.view(room))
 
 
 async def room_change(verbs: Verbs, connection: Connection, data: JsonObject) -> JsonObject:
     """`{room}`: make another room the current one."""
     room = verbs.rooms.name(data.get("room"))
+    if verbs.permissions is not None:
+        verbs.permissions.check(connection, ENTER, room)
     await verbs.rooms.change(connection, room)
     return ok(room=room)
 
@@ -85,6 +93,8 @@ async def room_change(verbs: Verbs, connection: Connection, data: JsonObject) ->
 async def listen_to_room(verbs: Verbs, connection: Connection, data: JsonObject) -> JsonObject:
     """`{room}`: hear a room without being in it."""
     room = verbs.rooms.name(data.get("room"))
+    if verbs.permissions is not None:
+        verbs.permissions.check(connection, LISTEN, room)
     await verbs.rooms.listen(connection, room)
     return ok(room=room)
 
@@ -141,6 +151,12 @@ class Verbs:
         self.observe: Observe | None = None
         self.meter: Meter | None = None
         """Set before the first connection."""
+        self.permissions: Permissions | None = None
+        """The rules that verbs are held to, if there are any. Actions are the runner's."""
+
+    def admits(self, client: Holder) -> bool:
+        """Whether a client may enter the default room; one that may not cannot be opened."""
+        return self.permissions is None or self.permissions.allow(client, ENTER, self.words.default_room)
 
     def open(self, connection: Connection) -> None:
         """A new client is there: put it in the default room and welcome it.

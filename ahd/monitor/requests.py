@@ -9,7 +9,7 @@ from collections.abc import Container
 from typing import Any
 
 from ahd.core.connection import Connection, Tally
-from ahd.core.errors import STORE_UNAVAILABLE, TOO_MANY_MESSAGES, TOO_MANY_PENDING, Code
+from ahd.core.errors import NOT_ALLOWED, STORE_UNAVAILABLE, TOO_MANY_MESSAGES, TOO_MANY_PENDING, Code
 from ahd.core.message import JsonObject
 from ahd.core.verbs import ACTION
 from ahd.monitor.durations import Durations
@@ -18,7 +18,12 @@ BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 UNKNOWN = "(unknown)"
 """The one name under which calls of actions that there are not are counted: clients must not invent labels."""
 OK = "ok"
-SENTENCES = {STORE_UNAVAILABLE: Code.STORE_AWAY, TOO_MANY_MESSAGES: Code.TOO_MANY, TOO_MANY_PENDING: Code.TOO_MANY}
+SENTENCES = {
+    STORE_UNAVAILABLE: Code.STORE_AWAY,
+    TOO_MANY_MESSAGES: Code.TOO_MANY,
+    TOO_MANY_PENDING: Code.TOO_MANY,
+    NOT_ALLOWED: Code.NOT_ALLOWED,
+}
 """What a verb's reply, which has no code, says by its sentence."""
 
 

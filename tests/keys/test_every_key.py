@@ -14,7 +14,7 @@ import yaml
 
 from ahd.config.schema import load_schema, resolve
 from tests.harness.daemon import ROOT
-from tests.keys import limits, listening, monitor, sockets, store, web
+from tests.keys import auth, limits, listening, monitor, sockets, store, web
 
 SCHEMA = load_schema()
 PROOFS = [
@@ -28,6 +28,7 @@ PROOFS = [
     *web.SHUTDOWN,
     *monitor.PROOFS,
     *store.PROOFS,
+    *auth.PROOFS,
 ]
 
 IGNORED = {

@@ -17,6 +17,7 @@ CODES = {
     errors.SHUTTING_DOWN: Code.SHUTTING_DOWN,
     errors.TOO_MANY_PENDING: Code.TOO_MANY,
     errors.TOO_MANY_ROOMS: Code.TOO_MANY,
+    errors.NOT_ALLOWED: Code.NOT_ALLOWED,
 }
 """What kind of failure a verb's reply is; any other is the client's input."""
 

@@ -13,20 +13,23 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import socketio
-from socketio.packet import EVENT, Packet
+from socketio.packet import EVENT
 
-from ahd.codec import PacketJson, decode, encode
+from ahd.codec import decode, encode
 from ahd.core.connection import Connection
 from ahd.core.errors import DISCONNECTED, FLOODING, TOO_MANY_MESSAGES, Disconnect
 from ahd.core.message import closing
 from ahd.core.verbs import NAMES, Verbs
 
+from .admission import CLAIMS, Admission
 from .clients import ClientIndex, send
 from .engine import Engine
 from .link import SocketLink
+from .packets import JsonPacket, check
 from .rooms import SocketGroup
 
 if TYPE_CHECKING:
+    from ahd.auth.door import Door
     from ahd.config.legacy import SocketIOPlan
     from ahd.config.model import Limits
     from ahd.core.hits import Hits
@@ -38,13 +41,6 @@ logger = logging.getLogger("ahd.socketio")
 
 DIGITS = frozenset(b"0123456789")
 KIND = "webSocket"
-MAX_ATTACHMENTS = 100
-
-
-class JsonPacket(Packet):  # type: ignore[misc]  # python-socketio has no types
-    """A packet whose JSON is orjson's. A class of its own: the stock class's module is the whole process's."""
-
-    json = PacketJson
 
 
 class Environs(dict[str, dict[str, Any]]):
@@ -94,6 +90,7 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
         self.environ = Environs(self.engine)
         self._params = params
         self._verbs: Verbs | None = None
+        self._admission: Admission
         self._direct = NAMES - plan.blacklist
         manager.gone = self._left
         manager.hearers = self._hearers
@@ -102,10 +99,11 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
     def _engineio_server_class(self) -> Callable[..., Engine]:
         return partial(self._engine_class, self._plan, self._limits, self._hits)
 
-    def serve(self, verbs: Verbs) -> None:
-        """Hand the verbs of namespace "/" to the core from now on."""
+    def serve(self, verbs: Verbs, door: Door) -> None:
+        """Hand the verbs of namespace "/" to the core from now on; `door` says who may come in."""
         self._verbs = verbs
         self._receive = verbs.receive
+        self._admission = Admission(door)
 
     def configure(self, limits: Limits, params: Mapping[str, Any]) -> None:
         """Take up other limits, and what new clients' parameters are."""
@@ -162,7 +160,12 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
             if start == 2 or (start > 2 and DIGITS.issuperset(data[2:start])):
                 self._on_event(socket, connection, data, start)
                 return
-        elif data == b"40" and (socket.bucket is None or not socket.joined) and not self._wants_connect("/"):
+        elif (
+            data == b"40"
+            and (socket.bucket is None or not socket.joined)
+            and not self._wants_connect("/")
+            and not self._admission.guarded
+        ):
             self._connect(socket)
             return
         self._stock(socket, data[1:])
@@ -206,28 +209,8 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
 
     def _check(self, socket: EngineSocket, packet: Any) -> None:
         """What python-socketio takes on trust. Raises ValueError for a packet that the protocol does not know."""
-        kind, data = packet.packet_type, packet.data
-        if kind == 0:
-            if data is not None and not isinstance(data, dict):
-                raise ValueError("CONNECT with something that is not an object")
-        elif kind == 1:
-            if data is not None:
-                raise ValueError("DISCONNECT with data")
-        elif kind in (2, 5):
-            if not isinstance(data, list) or not data or not isinstance(data[0], str):
-                raise ValueError("an event without a name")
-            if data[0] in ("connect", "disconnect", "connect_error"):
-                raise ValueError(f"the event name {data[0]} is reserved")
-        elif kind in (3, 6):
-            if not isinstance(data, list) or packet.id is None:
-                raise ValueError("an acknowledgement without its id or arguments")
-        else:
-            raise ValueError("an unknown packet")
-        if (packet.attachment_count > 0) != (kind in (5, 6)) or packet.attachment_count > MAX_ATTACHMENTS:
-            raise ValueError("a bad number of attachments")
-        if packet.attachment_count:
-            check_placeholders(data, packet.attachment_count)
-        if kind not in (0, 1) and self.manager.sid_from_eio_sid(socket.sid, packet.namespace or "/") is None:
+        check(packet)
+        if packet.packet_type > 1 and self.manager.sid_from_eio_sid(socket.sid, packet.namespace or "/") is None:
             raise ValueError("not connected to the namespace")
 
     def _on_attachment(self, socket: EngineSocket, data: bytes) -> None:
@@ -248,10 +231,15 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
     async def _take(self, socket: EngineSocket, packet: Any) -> None:
         kind, namespace = packet.packet_type, packet.namespace or "/"
         if kind == 0:
-            if namespace == "/" and packet.data is None and not self._wants_connect("/"):
-                self._connect(socket)
-            else:
-                await self._handle_connect(socket.sid, namespace, packet.data)
+            try:
+                if self._admission.guarded and not await self._let_in(socket, namespace, packet.data):
+                    return
+                if namespace == "/" and packet.data is None and not self._wants_connect("/"):
+                    self._connect(socket)
+                else:
+                    await self._handle_connect(socket.sid, namespace, packet.data)
+            finally:
+                self._admission.forget(socket.sid)
         elif kind == 1:
             await self._handle_disconnect(socket.sid, namespace, self.reason.CLIENT_DISCONNECT)
         elif kind in (2, 5):
@@ -356,9 +344,19 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
         """Whether a plugin serves a namespace that the file does not list."""
         return namespace in self.handlers or namespace in self.namespace_handlers
 
+    async def _let_in(self, socket: EngineSocket, namespace: str, data: Any) -> bool:
+        """Whether a client may connect to a namespace; one that may not is told why."""
+        told = await self._admission.refusal(socket, namespace, data)
+        if told is not None:
+            await self._send_packet(socket.sid, self.packet_class(4, told, namespace))
+        elif not socket.closed and self._wants_connect(namespace):
+            self.environ[socket.sid][CLAIMS] = self._admission.claims(socket.sid)
+        return told is None and not socket.closed
+
     def _open(self, socket: EngineSocket, sid: str) -> None:
         if self._verbs is not None:
             connection = Connection(sid, KIND, socket.handshake.address, SocketLink(socket), self._params)
+            self._admission.welcome(socket.sid, connection)
             socket.connection = connection
             if socket.bucket is not None:
                 connection.pace(socket.bucket)
@@ -408,18 +406,3 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
     def _heard_by(self, sid: str) -> list[str]:
         connection = self._rooms.here().get(sid)
         return [] if connection is None else [connection.room, *(connection.listening - {connection.room})]
-
-
-def check_placeholders(data: Any, attachments: int) -> None:
-    """Raises ValueError when a placeholder in a packet points to none of its attachments."""
-    if isinstance(data, list):
-        for item in data:
-            check_placeholders(item, attachments)
-    elif isinstance(data, dict):
-        if data.get("_placeholder"):
-            number = data.get("num")
-            if type(number) is not int or not 0 <= number < attachments:
-                raise ValueError("a placeholder without its attachment")
-        else:
-            for item in data.values():
-                check_placeholders(item, attachments)

@@ -18,6 +18,9 @@ from ahd.core.verbs import ACTION, TEXT_ACTION
 Request = tuple[str, JsonObject]
 """A verb of docs/protocol.md, one of docs/tcp.md for parameters, TEXT_ACTION or MALFORMED, and its data."""
 
+AUTHENTICATE = "authenticate"
+"""`{"token": …}`: the client shows its token."""
+
 MALFORMED = "malformed"
 """`{"error": sentence}`: a line that is no request."""
 
@@ -37,6 +40,7 @@ REST: dict[str, str | None] = {
     "silenceRoom": "room",
     "paramDelete": "name",
     "paramView": "name",
+    "authenticate": "token",
     "roomView": None,
     "detailsView": None,
     "paramsView": None,
@@ -216,7 +220,7 @@ def malformed(sentence: str) -> Request:
 
 
 def _object(value: Any) -> Request:
-    """`{"action": …, "params": {…}}`, or the parameters beside the action; `{"verb": …, "data": {…}}`."""
+    """`{"action": …, "params": {…}}`, or parameters beside the action; `{"verb": …, "data": {…}}`; `{"auth": {…}}`."""
     if type(value) is not dict:
         return malformed(NOT_OBJECT)
     if "verb" in value and "action" not in value:
@@ -227,6 +231,8 @@ def _object(value: Any) -> Request:
             return malformed(VERB_NOT_KNOWN.format(verb=verb))
         # Data that is no object is the core's to refuse.
         return verb, {} if data is None else data
+    if "auth" in value and len(value) == 1:
+        return AUTHENTICATE, value["auth"]
     if "params" in value:
         params = value.pop("params")
         if params is None:

@@ -20,7 +20,8 @@ from ahd.core.verbs import FAREWELLS
 from ahd.servers.crowd import RETRY_AFTER
 from ahd.servers.drain import retry_after
 
-from .framing import MALFORMED, TOO_LONG, Lines, Mark, parse
+from . import entry
+from .framing import AUTHENTICATE, MALFORMED, TOO_LONG, Lines, Mark, parse
 
 if TYPE_CHECKING:
     from .server import TcpServer
@@ -59,6 +60,7 @@ class TcpLink(asyncio.Protocol):
         "_working",
         "connection",
         "dropped",
+        "entry",
     )
 
     connection: Connection
@@ -82,6 +84,8 @@ class TcpLink(asyncio.Protocol):
         self._finished = False
         self.dropped = 0
         """Says it has missed and not been told of."""
+        self.entry: entry.Entry | None = None
+        """As long as it is not let in, or its token is being looked at."""
 
     # -- in
 
@@ -89,6 +93,12 @@ class TcpLink(asyncio.Protocol):
         # uvloop's transports are no subclasses of asyncio.Transport.
         self._transport = cast(asyncio.Transport, transport)
         self._server.opened(self, self._transport)
+        if entry.begin(self, self._server.door):
+            self.open()
+
+    def open(self) -> None:
+        """Let the client into its room; the welcome follows."""
+        self._server.verbs.open(self.connection)
 
     def data_received(self, data: bytes) -> None:
         if self._ending is not None:
@@ -108,10 +118,10 @@ class TcpLink(asyncio.Protocol):
     def _work(self, lines: deque[bytes | Mark]) -> bool:
         """Work through lines until one must wait; whether none does."""
         server, connection = self._server, self.connection
-        receive, decode, answer = server.verbs.receive, server.decode, self._answer
+        receive, decode, answer = server.verbs.receive, server.decode, self.answer
         self._working = True
         while lines and self._ending is None:
-            if self._paused or (connection.backlog is not None and len(connection.backlog) >= BACKLOG):
+            if self._paused or (connection.backlog is not None and len(connection.backlog) >= BACKLOG) or self._busy():
                 self._hold(lines)
                 break
             line = lines.popleft()
@@ -123,12 +133,19 @@ class TcpLink(asyncio.Protocol):
                 verb, data = MALFORMED, {"error": TOO_LONG.format(max=server.settings.max_line_length)}
             if verb not in FAREWELLS:
                 self._owed += 1
+                if verb == AUTHENTICATE or self.entry is not None:
+                    entry.receive(self, server.door, verb == AUTHENTICATE, data)
+                    continue
             receive(connection, verb, data, answer)
         self._working = False
         if self._cork:
             self.flush()
         self._end_when_quit()
         return self._held is None
+
+    def _busy(self) -> bool:
+        """Whether its token is being looked at: what comes behind it waits."""
+        return self.entry is not None and self.entry.busy
 
     def _hold(self, lines: deque[bytes | Mark]) -> None:
         if self._held is None:
@@ -178,7 +195,7 @@ class TcpLink(asyncio.Protocol):
         else:
             self._end_when_quit()
 
-    def _answer(self, reply: JsonObject) -> None:
+    def answer(self, reply: JsonObject) -> None:
         # Raises for what has no JSON form; then another answer comes.
         line = self._server.encode(reply) + END
         self._owed -= 1
@@ -343,6 +360,8 @@ class TcpLink(asyncio.Protocol):
         self._transport = None
         self._held = self._behind = None
         self._cork.clear()
+        if self.entry is not None:
+            self.entry.end()
         self._server.lost(self)
 
 

@@ -25,6 +25,7 @@ from . import parameters
 from .link import TcpLink
 
 if TYPE_CHECKING:
+    from ahd.auth.door import Door
     from ahd.config.model import Config
 
 logger = logging.getLogger("ahd.tcp")
@@ -64,6 +65,7 @@ class TcpServer:
     def __init__(
         self, verbs: Verbs, host: str, port: int, settings: TcpSettings, encode: Encode,
         decode: Callable[[bytes], Any], tls: ssl.SSLContext | None = None, hits: Hits | None = None,
+        door: Door | None = None,
     ) -> None:  # fmt: skip
         self.hits = Hits() if hits is None else hits
         self.crowd: Crowd | None = None
@@ -72,6 +74,8 @@ class TcpServer:
         """Who counts for nobody's address."""
         self.links: set[TcpLink] = set()
         self.verbs = verbs
+        self.door = door
+        """Who may come in; None: everybody."""
         self.settings = settings
         self.encode = encode
         self.decode = decode
@@ -179,7 +183,7 @@ class TcpServer:
     # -- for the links
 
     def opened(self, link: TcpLink, transport: asyncio.Transport) -> None:
-        """A client is there."""
+        """A client is there; whether it is let in is its link's to find out."""
         settings = self.settings
         # What does not fit into one half waits in the other, where it may still be dropped.
         transport.set_write_buffer_limits(high=settings.send_buffer // 2)
@@ -199,7 +203,6 @@ class TcpServer:
         link.connection = connection
         connection.pace(self._bucket())
         self.links.add(link)
-        self.verbs.open(connection)
 
     def lost(self, link: TcpLink) -> None:
         """A client has gone."""

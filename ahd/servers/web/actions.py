@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ahd.auth.grant import Grant, Refusal
 from ahd.config.model import CommonWeb, General
 from ahd.core import errors
 from ahd.core.connection import Connection
@@ -18,6 +19,7 @@ from ahd.core.errors import Code
 from ahd.core.message import JsonObject, failed
 from ahd.servers.crowd import AddressPaces
 from ahd.servers.http import HttpRequest, HttpResponse
+from ahd.servers.web.admission import challenge, granted, granted_now
 from ahd.servers.web.clients import HttpClient, HttpClients
 from ahd.servers.web.cors import METHODS, Cors
 from ahd.servers.web.identity import Fingerprints
@@ -27,6 +29,7 @@ from ahd.servers.web.uploads import Uploads
 
 if TYPE_CHECKING:
     from ahd.actions.runner import Runner
+    from ahd.auth.door import Door
 
 JSON = "application/json; charset=utf-8"
 SCRIPT = "text/javascript; charset=utf-8"
@@ -45,6 +48,7 @@ STATUSES: Mapping[str, Code] = {
     errors.SHUTTING_DOWN: Code.SHUTTING_DOWN,
     errors.TOO_MANY_PENDING: Code.TOO_MANY,
     errors.TOOK_TOO_LONG: Code.TIMED_OUT,
+    errors.NOT_ALLOWED: Code.NOT_ALLOWED,
 }
 """What kind of failure a reply is that brings no `code` of its own."""
 
@@ -84,6 +88,8 @@ class ActionService:
         self.observe: Observe | None = None
         self.paces: AddressPaces | None = None
         """How fast each address may ask."""
+        self.door: Door | None = None
+        """Who is asked for a token; None: nobody."""
         self.configure(settings, general)
 
     def configure(self, settings: CommonWeb, general: General) -> None:
@@ -111,6 +117,31 @@ class ActionService:
         if request.method not in METHODS.split(", "):
             call.headers.append(("Allow", METHODS))
             return call.refuse(NO_METHOD.format(methods=METHODS), 405)
+        if self.door is None or self.door.authenticator is None:
+            return self._answer(call, request, path, allowed)
+        try:
+            grant = granted_now(self.door, request)
+        except Refusal as refusal:
+            return call.turn_away(refusal)
+        if grant is None:
+            return self._later(call, request, path, allowed, self.door)
+        call.belong(grant)
+        return self._answer(call, request, path, allowed)
+
+    async def _later(
+        self, call: _Call, request: HttpRequest, path: str, allowed: list[tuple[str, str]], door: Door
+    ) -> HttpResponse:
+        """Answer when the keys are there that a token is checked with."""
+        try:
+            call.belong(await granted(door, request))
+        except Refusal as refusal:
+            return call.turn_away(refusal)
+        answer = self._answer(call, request, path, allowed)
+        return answer if isinstance(answer, HttpResponse) else await answer
+
+    def _answer(
+        self, call: _Call, request: HttpRequest, path: str, allowed: list[tuple[str, str]]
+    ) -> HttpResponse | Awaitable[HttpResponse]:
         if path == DESCRIPTION and self._describe is not None and request.method in ("GET", "HEAD"):
             fields = [("Content-Type", JSON), ("Cache-Control", "no-cache"), *allowed]
             if self._description is None:
@@ -202,8 +233,8 @@ class _Call:
     """One request on its way to an action and back."""
 
     __slots__ = (
-        "_body", "_callback", "_client", "_future", "_id", "_identity", "_request", "_service", "_started", "at_end",
-        "headers", "params", "text",
+        "_body", "_callback", "_client", "_future", "_grant", "_id", "_identity", "_request", "_service", "_started",
+        "at_end", "headers", "params", "text",
     )  # fmt: skip
 
     def __init__(self, service: ActionService, request: HttpRequest) -> None:
@@ -212,6 +243,7 @@ class _Call:
         self._started = time.perf_counter()
         self._callback = ""
         self._client: HttpClient | None = None
+        self._grant: Grant | None = None
         self._body: HttpResponse | None = None
         self._future: asyncio.Future[JsonObject] | None = None
         self.params: dict[str, Any] = {}
@@ -224,6 +256,21 @@ class _Call:
         self.headers = [("X-Request-ID", given), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
         if identity.cookie is not None:
             self.headers.append(("Set-Cookie", identity.cookie))
+
+    def belong(self, grant: Grant) -> None:
+        """Let the call be that of a client with a token."""
+        self._grant = grant
+        if grant.subject:
+            identity = self._identity = self._service._fingerprints.identify(self._request, grant.subject)
+            self.headers = [field for field in self.headers if field[0] != "Set-Cookie"]
+            if identity.cookie is not None:
+                self.headers.append(("Set-Cookie", identity.cookie))
+
+    def turn_away(self, refusal: Refusal) -> HttpResponse:
+        """The answer to a client whose token is missing or not good."""
+        if refusal.status == 401:
+            self.headers.append(("WWW-Authenticate", challenge(refusal)))
+        return self.refuse(refusal.sentence, refusal.status)
 
     def use_callback(self, query: dict[str, Any]) -> None:
         """Answer as a script when the query asks for it. Raises BadRequest."""
@@ -243,6 +290,8 @@ class _Call:
             identity.id, self._request.remote_address, identity.lasting, identity.known
         )  # fmt: skip
         self._client = client
+        if self._grant is not None:
+            self._grant.give(client.connection)
         runner = service._runner
         self.params = {**runner.default_params, **self.params}
         client.connection.params = self.params

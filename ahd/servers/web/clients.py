@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from ahd.core import errors
@@ -224,6 +224,8 @@ class HttpClients:
             raise Refused(NOT_LASTING)
         if self._members >= self.limits.clients:
             raise Refused(TOO_MANY_CLIENTS, Code.TOO_MANY)
+        if not self.verbs.admits(client.connection):
+            raise Refused(errors.NOT_ALLOWED, Code.NOT_ALLOWED)
         client.joined = True
         client.seen = monotonic()
         self._members += 1
@@ -259,7 +261,10 @@ class HttpClients:
         for client in list(self._clients.values()):
             if client.joined:
                 client.expire(now)
-                if not client.requests and client.seen + self.limits.timeout <= now:
+                expires_at = client.connection.expires_at
+                if expires_at is not None and expires_at <= time():
+                    client.connection.expire()
+                elif not client.requests and client.seen + self.limits.timeout <= now:
                     logger.debug("an HTTP client has gone", extra={"event": "httpClientGone"})
                     client.close(errors.CLIENT_QUIT)
         self._timer = None

@@ -38,23 +38,25 @@ class Fingerprints:
         self._attributes = "; Path=/; HttpOnly; SameSite=Lax" + (f"; Max-Age={age}" if age is not None else "")
         self._salt = secrets.token_bytes(16)
 
-    def identify(self, request: HttpRequest) -> Identity:
-        """Who sends a request."""
+    def identify(self, request: HttpRequest, subject: str = "") -> Identity:
+        """Who sends a request. `subject` is what a token says of the client: with one cookie, each subject is another
+        client, so that nobody goes on where somebody else has begun."""
+        owner = blake2b(subject.encode("utf-8", "replace"), digest_size=16).digest() if subject else b""
         cookies = request.headers.get("cookie")
         if cookies is not None and self._prefix in cookies:
             for cookie in cookies.split(";"):
                 name, _, token = cookie.strip().partition("=")
                 if name == self._name and _TOKEN.fullmatch(token):
-                    return Identity(_public(token.encode()), True, known=True)
+                    return Identity(_public(token.encode(), owner), True, known=True)
         if self._by_address:
             agent = request.headers.get("user-agent", "")
             seen = f"{request.remote_address}|{agent}".encode("utf-8", "replace")
-            return Identity(_public(seen, self._salt), True, known=True)
+            return Identity(_public(seen, self._salt + owner), True, known=True)
         if not self._sets:
             return Identity(secrets.token_urlsafe(15), False)
         token = secrets.token_urlsafe(24)
         secure = "; Secure" if request.scheme == "https" else ""
-        return Identity(_public(token.encode()), True, f"{self._prefix}{token}{self._attributes}{secure}")
+        return Identity(_public(token.encode(), owner), True, f"{self._prefix}{token}{self._attributes}{secure}")
 
 
 def _public(token: bytes, salt: bytes = b"") -> str:

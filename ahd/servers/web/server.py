@@ -20,6 +20,7 @@ from ahd.servers.web.site import Mount, Site
 
 if TYPE_CHECKING:
     from ahd.actions.runner import Runner
+    from ahd.auth.door import Door
 
 Answered = TypeVar("Answered")
 
@@ -30,7 +31,7 @@ ABOUT = "server.json"
 class Web:
     """Files, actions and HTTP clients. `page` is the directory that is served when the file names none.
 
-    `describe` makes the OpenAPI document.
+    `describe` makes the OpenAPI document, `door` says who is asked for a token.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Web:
         encode: Callable[[Any], bytes],
         decode: Callable[[bytes], Any],
         describe: Callable[[], bytes] | None = None,
+        door: Door | None = None,
     ) -> None:
         patterns = [pattern for text in settings.allowed_origins if (pattern := parse_origin(text)) is not None]
 
@@ -55,6 +57,7 @@ class Web:
         )
         self.clients = HttpClients(verbs, _client_limits(settings), encode, decode)
         self.actions = ActionService(settings, general, runner, self.clients, cors, encode, decode, describe)
+        self.actions.door = door
         self._settings = settings
         self._encode = encode
         self._site: Site | None = None
