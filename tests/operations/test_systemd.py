@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -13,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import StartDaemon
+from tests.conftest import Connect, StartDaemon
 from tests.harness.daemon import ROOT
 from tests.harness.raw import request
-from tests.harness.waiting import eventually
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import accepts, eventually
 
 
 @pytest.fixture
@@ -78,19 +80,64 @@ def test_it_takes_the_socket_that_systemd_has_opened(tmp_path: Path) -> None:
                 assert process.wait(20) == 0
 
 
-def test_the_unit_is_valid_and_hardened(tmp_path: Path) -> None:
+UNITS = ("ahd.service", "ahd@.service")
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_unit_is_valid_and_hardened(name: str, tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     assert analyze is not None, "systemd-analyze is not installed (Debian: systemd)"
-    unit = tmp_path / "ahd.service"
-    unit.write_text((ROOT / "systemd" / "ahd.service").read_text().replace("/usr/local/bin/ahd", "/bin/true"))
-    verified = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, timeout=30)
+    (tmp_path / name).write_text(
+        (ROOT / "systemd" / name).read_text().replace("/usr/local/bin/ahd", "/bin/true")
+    )
+    unit = str(tmp_path / name.replace("@", "@8081"))
+    verified = subprocess.run([analyze, "verify", unit], capture_output=True, text=True, timeout=30)
     assert (verified.returncode, verified.stderr) == (0, "")
-    security = [analyze, "security", "--offline=true", "--no-pager", str(unit)]
+    security = [analyze, "security", "--offline=true", "--no-pager", unit]
     text = subprocess.run(security, capture_output=True, text=True, timeout=30).stdout
-    level = re.search(r"exposure level for ahd\.service: ([\d.]+)", text)
+    level = re.search(r"exposure level for ahd\S*\.service: ([\d.]+)", text)
     assert level is not None, text
     print(f"exposure level {level.group(1)}")
     assert float(level.group(1)) <= 1.3
+
+
+def settings(name: str) -> list[str]:
+    lines = (ROOT / "systemd" / name).read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_the_units_differ_only_where_instances_do() -> None:
+    one, many = (settings(name) for name in UNITS)
+    different = {line.partition("=")[0] for line in set(one) ^ set(many)}
+    assert different == {"Description", "Environment", "EnvironmentFile", "ExecStart", "RuntimeDirectory"}
+
+
+def instance_name() -> str:
+    """Four digits, such that the ports of the web, the monitor and TCP are free."""
+    while True:
+        port = random.randrange(4000, 9999)
+        if not any(accepts(int(f"{digit}{port}")) for digit in ("", 1, 2)):
+            return str(port)
+
+
+def test_instances_of_the_unit_are_one_system(
+    start_daemon: StartDaemon, redis_server: RedisServer, connect: Connect
+) -> None:
+    """Two processes with the environment that the unit gives them, and one file, on one machine."""
+    given = next(line for line in settings("ahd@.service") if line.startswith("Environment="))
+    shipped = (ROOT / "etc" / "cluster.yaml").read_text().replace("0.0.0.0", "127.0.0.1")
+    shipped += "monitor: {enable: true}\ntcpServer: {enable: true}\nlog: {format: json}\n"
+    clients = []
+    for _ in range(2):
+        instance = instance_name()
+        words = given.partition("=")[2].replace("%i", instance).split()
+        environment = {"REDIS_URL": redis_server.url, **dict(word.split("=", 1) for word in words)}
+        daemon = start_daemon(shipped, env=environment)
+        assert daemon.url == f"http://127.0.0.1:{instance}"
+        assert daemon.monitor_url == f"http://127.0.0.1:1{instance}"
+        assert daemon.tcp_port == int(f"2{instance}")
+        clients.append(connect(daemon.url, transports=["websocket"]))
+    eventually(lambda: clients[0].call("roomView", {})["roomStatus"]["membersCount"] == 2)
 
 
 def test_the_listener_is_there_when_ready_is_said(start_daemon: StartDaemon, notifications: socket.socket) -> None:
