@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,37 @@ def test_clients_of_every_kind_meet_and_outlive_a_node(front: int, nodes: list[D
     staying.call("say", {"message": "still there?"})
     for client in clients[:3]:
         client.expect("say", lambda say: say.get("message") == "still there?")
+
+
+def connections_to(nodes: list[Daemon]) -> set[str]:
+    """The other ends of all connections to the nodes, those that have just been closed included."""
+    ports = {f"{node.port:04X}" for node in nodes}
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {local for _, local, remote, *_ in lines if remote.rpartition(":")[2] in ports}
+
+
+def test_connections_to_a_node_are_used_again_also_for_a_websocket(front: int, nodes: list[Daemon]) -> None:
+    before = connections_to(nodes)
+    for number in range(30):
+        connection = http.client.HTTPConnection("127.0.0.1", front, timeout=10)
+        connection.request("GET", f"/api/status?{number}")
+        assert connection.getresponse().read()
+        connection.close()
+    used = connections_to(nodes) - before
+    assert 1 <= len(used) <= 4, used
+    with ExitStack() as stack:
+        for number in range(3):
+            address = f"ws://127.0.0.1:{front}/socket.io/?EIO=4&transport=websocket"
+            socket = stack.enter_context(websocket(address, proxy=None))
+            assert json.loads(str(socket.recv(timeout=5))[1:])["sid"]
+            connection = http.client.HTTPConnection("127.0.0.1", front, timeout=10)
+            body = json.dumps({"n": number})
+            connection.request("POST", "/api/randomNumber", body, {"Content-Type": "application/json"})
+            assert connection.getresponse().status == 200
+            connection.close()
+        grown = connections_to(nodes) - before - used
+        print(f"30 requests: {len(used)} connections to the nodes; 3 WebSockets and 3 requests: {len(grown)} more")
+        assert len(grown) <= 4, "more than one for each WebSocket and one for what is asked beside them"
 
 
 def test_the_client_s_own_address_arrives(front: int, nodes: list[Daemon]) -> None:
