@@ -61,4 +61,7 @@ def web_log(request: Any, response: Any, seconds: float) -> None:
             "status": response.status,
             "duration": round(seconds * 1000, 3),
         }
+        given = next((value for name, value in response.headers if name == "X-Request-ID"), None)
+        if given is not None:
+            extra["requestID"] = given
         requests.info("%s %s %d", request.method, request.path, response.status, extra=extra)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -76,6 +77,17 @@ def phrase(status: int) -> str:
         return "Unknown"
 
 
+_STATUS_LINES: dict[int, str] = {}
+
+
+def status_line(status: int) -> str:
+    """The first line of a response, with its end."""
+    line = _STATUS_LINES.get(status)
+    if line is None:
+        line = _STATUS_LINES[status] = f"HTTP/1.1 {status} {phrase(status)}\r\n"
+    return line
+
+
 def origin_form(target: str) -> str:
     """A request target as a path with query: an absolute one (`http://host/path`) loses its scheme and host."""
     if target.startswith("/") or target == "*":
@@ -83,5 +95,6 @@ def origin_form(target: str) -> str:
     _, separator, rest = target.partition("://")
     if not separator:
         return f"/{target}"
-    slash = rest.find("/")
-    return rest[slash:] if slash >= 0 else "/"
+    authority = re.split("[/?]", rest, maxsplit=1)[0]
+    path = rest[len(authority) :]
+    return path if path.startswith("/") else f"/{path}"

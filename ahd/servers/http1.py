@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 import httptools
 
-from .http import CHUNK, FileBody, HttpRequest, HttpResponse, origin_form, phrase
+from .http import CHUNK, FileBody, HttpRequest, HttpResponse, origin_form, status_line
 from .httphead import Scheme
+from .httprules import HEAD_TOO_LARGE, MAX_HEAD, NOT_HTTP, REST_TOO_LARGE, wrong
 
 if TYPE_CHECKING:
     from .direct import Direct
 
-MAX_HEAD: Final = 16384
-"""Bytes of a request's head, as the front has it for the first one."""
 WAITING: Final = 16
 """Requests that may wait behind one that is being answered, before the client is read no further."""
 LINGER: Final = 2.0
@@ -31,7 +30,6 @@ PROGRESS: Final = 4096
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TOO_LARGE: Final = "The body is too large; the limit is {limit} bytes."
-_HEAD_TOO_LARGE: Final = f"The head of a request may have {MAX_HEAD} bytes."
 _FORWARDED: Final = frozenset({"x-forwarded-for", "x-forwarded-proto"})
 _NAMES: dict[bytes, str] = {}
 """Names of header fields that have been seen, in lower case; bounded."""
@@ -41,10 +39,10 @@ class DirectConnection(asyncio.Protocol):
     """One connection."""
 
     __slots__ = (
-        "_back", "_body", "_client", "_close", "_complete", "_direct", "_fields", "_first", "_forwarded",
-        "_full", "_gone", "_head", "_head_size", "_limit", "_loop", "_messages", "_out", "_over", "_parser", "_paused",
-        "_peer", "_progress", "_queue", "_refused", "_scheme", "_target", "_task", "_transport", "_upgrade",
-        "deadline",
+        "_back", "_body", "_client", "_close", "_complete", "_direct", "_expects", "_fields", "_first", "_forwarded",
+        "_full", "_gone", "_head", "_head_size", "_limit", "_loop", "_loose", "_messages", "_out", "_over", "_parser",
+        "_paused", "_peer", "_progress", "_queue", "_refused", "_scheme", "_target", "_task", "_transport",
+        "_upgrade", "_version", "deadline",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +77,9 @@ class DirectConnection(asyncio.Protocol):
         self._head = b""
         self._head_size = 0
         self._over = False
+        self._version = ""
+        self._expects = False
+        self._loose = 0
         self._target = b""
         self._fields: dict[str, str] = {}
         self._forwarded = False
@@ -102,6 +103,7 @@ class DirectConnection(asyncio.Protocol):
                 return
         elif not self._over:
             self._head += data
+        self._loose += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -112,9 +114,13 @@ class DirectConnection(asyncio.Protocol):
             self._close = True
         except httptools.HttpParserError:
             if not self._refused:
-                self._refuse(400, "This is not HTTP as it should be.")
-        if not self._complete and not self._over and len(self._head) > MAX_HEAD:
-            self._refuse(431, _HEAD_TOO_LARGE)
+                self._refuse(400, NOT_HTTP)
+        if not self._complete and not self._refused:
+            if not self._over:
+                if len(self._head) > MAX_HEAD:
+                    self._refuse(431, HEAD_TOO_LARGE)
+            elif self._loose > MAX_HEAD:
+                self._refuse(431, REST_TOO_LARGE)
         self._advance()
         self._flush()
 
@@ -176,7 +182,7 @@ class DirectConnection(asyncio.Protocol):
         key = _NAMES.get(name)
         if key is None:
             key = name.lower().decode("latin-1")
-            if len(_NAMES) < 1000:
+            if len(_NAMES) < 1000 and len(name) < 64:
                 _NAMES[name] = key
         if key in _FORWARDED:
             self._forwarded = True
@@ -188,15 +194,16 @@ class DirectConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._over = True
+        self._loose = 0
         if self._refused:
             return
         if self._head_size + len(self._target) > MAX_HEAD:
-            self._refuse(431, _HEAD_TOO_LARGE)
+            self._refuse(431, HEAD_TOO_LARGE)
             return
         fields = self._fields
-        host = fields.get("host")
-        if (host is None or "," in host) and self._parser.get_http_version() != "1.0":
-            self._refuse(400, "A request needs one Host.")
+        self._version = self._parser.get_http_version()
+        if (refusal := wrong(self._parser.get_method(), self._target, self._version, fields)) is not None:
+            self._refuse(*refusal)
             return
         if "upgrade" in fields and self._parser.should_upgrade() and self._messages == 1:
             self._upgrade = not self._first and self._idle()
@@ -210,12 +217,14 @@ class DirectConnection(asyncio.Protocol):
         length = fields.get("content-length", "0")
         if int(length) > self._limit:
             self._refuse(413, _TOO_LARGE.format(limit=self._limit))
-        elif fields.get("expect", "").lower() == "100-continue" and self._idle():
-            self._write(_CONTINUE)
+        else:
+            # It is told to go on once what it asked before has been answered.
+            self._expects = fields.get("expect", "").lower() == "100-continue"
 
     def on_body(self, body: bytes) -> None:
         if self._refused or self._upgrade:
             return
+        self._loose = 0
         self._body.append(body)
         self._limit -= len(body)
         if self._limit < 0:
@@ -230,12 +239,12 @@ class DirectConnection(asyncio.Protocol):
             return
         self._complete = True
         self._first = False
+        self._expects = False
         self._head = b""
         if self._refused or self._close:
             return
         keep = self._parser.should_keep_alive() and not self._parser.should_upgrade()
-        old = self._parser.get_http_version() == "1.0"
-        self._queue.append((self._request(), keep, old))
+        self._queue.append((self._request(), keep, self._version == "1.0"))
         if not keep:
             self._close = True
 
@@ -290,8 +299,12 @@ class DirectConnection(asyncio.Protocol):
                     self._hang_up()
                 continue
             self._task = self._loop.create_task(self._later(answer, request.method, keep, old))
-        if self._complete and self._idle() and not self._refused:
-            self.deadline = self._loop.time() + self._direct.idle
+        if self._idle() and not self._refused:
+            if self._complete:
+                self.deadline = self._loop.time() + self._direct.idle
+            elif self._expects:
+                self._expects = False
+                self._write(_CONTINUE)
         self._read_or_not()
 
     async def _later(self, answer: object, method: str, keep: bool, old: bool) -> None:
@@ -338,7 +351,7 @@ class DirectConnection(asyncio.Protocol):
     def _respond(self, response: HttpResponse, method: str, keep: bool, old: bool, size: int = -1) -> None:
         status, body = response.status, response.body
         length = str(len(body) if size < 0 else size)
-        lines = [_status_line(status)]
+        lines = [status_line(status)]
         for name, value in response.headers:
             if name == "Content-Length" or name.lower() == "content-length":
                 if method == "HEAD":
@@ -384,13 +397,3 @@ class DirectConnection(asyncio.Protocol):
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
-
-
-_STATUS_LINES: dict[int, str] = {}
-
-
-def _status_line(status: int) -> str:
-    line = _STATUS_LINES.get(status)
-    if line is None:
-        line = _STATUS_LINES[status] = f"HTTP/1.1 {status} {phrase(status)}\r\n"
-    return line

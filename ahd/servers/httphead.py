@@ -14,6 +14,8 @@ from http import HTTPStatus
 from typing import Final, Literal, TypeVar
 from urllib.parse import parse_qsl
 
+from .http import origin_form
+
 _T = TypeVar("_T")
 _END: Final = re.compile(rb"\r?\n\r?\n")
 _START: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~\x80-\xff]+) HTTP/(1\.[0-9])")
@@ -69,7 +71,7 @@ class Request:
     def __init__(self, method: str, target: str, version: str, headers: Headers, peer: str, scheme: Scheme) -> None:
         self.method = method
         #: The path with the query, as sent; without scheme and host when they were sent.
-        self.target = target if target.startswith("/") else _origin_form(target)
+        self.target = target if target.startswith("/") or "://" not in target else origin_form(target)
         self.version = version
         self.headers = headers
         self.peer = peer
@@ -97,14 +99,6 @@ class Request:
         """Whether the client asks for a WebSocket, well or badly."""
         fields = self.headers
         return "websocket" in tokens(fields.get("upgrade", "")) and "upgrade" in tokens(fields.get("connection", ""))
-
-
-def _origin_form(target: str) -> str:
-    _, separator, rest = target.partition("://")
-    if not separator:
-        return target
-    slash = rest.find("/")
-    return rest[slash:] if slash >= 0 else "/"
 
 
 def end_of(data: bytes | bytearray, start: int = 0) -> int:

@@ -183,6 +183,10 @@ async def test_the_method_reaches_the_action(port: int) -> None:
         ("/api/strange", "GET", {}, b"", 500, "Error: The server experienced an internal error"),
         ("/api/refuses", "GET", {}, b"", 422, "not today"),
         ("/api/add", "POST", JSON, b"{", 400, "Error: the body is not valid JSON"),
+        (
+            *("/api/add", "POST", {**JSON, "Content-Encoding": "gzip"}, b"\x1f\x8b", 415),
+            "Error: a body with a Content-Encoding is not understood",
+        ),
         ("/api/add", "POST", JSON, b"[" * 100_000, 400, "Error: the body is not valid JSON"),
         ("/api/add", "POST", JSON, b"[1]", 422, "Error: the body must be a JSON object"),
         ("/api/add", "POST", FORM, b"a=\xff", 400, "Error: the body is not valid UTF-8"),
@@ -313,8 +317,11 @@ async def test_scripts_from_before_cors(port: int) -> None:
     assert (await ask(port, "/api/none?callback=f")).status == 200
     foreign = {"Sec-Fetch-Site": "cross-site", "Referer": "http://evil.example/page"}
     assert (await ask(port, "/api/add?a=1&callback=f", headers=foreign)).status == 403
-    own = {"Sec-Fetch-Site": "same-origin"}
-    assert (await ask(port, "/api/add?a=1&callback=f", headers=own)).status == 200
+    for old in ("http://evil.example/page", "http://[::bad", "nonsense"):
+        # A browser that does not say of what kind the page is still says its address.
+        assert (await ask(port, "/api/add?a=1&callback=f", headers={"Referer": old})).status == 403
+    for own in ({"Sec-Fetch-Site": "same-origin"}, {"Referer": "http://127.0.0.1/page"}, {}):
+        assert (await ask(port, "/api/add?a=1&callback=f", headers=own)).status == 200
     for name in ("a%20b", "a;b", "1a", "a.", "a" * 101, "<x>", "a%0a", "%C3%BC", "x&callback=y"):
         assert (await ask(port, f"/api/add?a=1&callback={name}")).status == 422, name
 

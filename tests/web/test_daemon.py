@@ -93,10 +93,14 @@ def test_a_plugin_may_add_tornado_handlers(start_daemon: StartDaemon, tmp_path: 
 
 def test_requests_and_their_parameters_are_logged(start_daemon: StartDaemon) -> None:
     daemon = start_daemon({"log": {"filteredParams": ["password"]}})
-    assert httpx.get(f"{daemon.url}/api/randomNumber?password=hunter2&a=1").status_code == 200
+    answer = httpx.get(f"{daemon.url}/api/randomNumber?password=hunter2&a=1")
+    assert answer.status_code == 200
     assert httpx.get(f"{daemon.url}/api/none").status_code == 404
     line = daemon.wait_for_event("webRequest", path="/api/randomNumber")
     assert (line["method"], line["status"], line["address"]) == ("GET", 200, "127.0.0.1")
+    assert line["requestID"] == answer.headers["x-request-id"]
+    assert httpx.get(f"{daemon.url}/").status_code == 200
+    assert "requestID" not in daemon.wait_for_event("webRequest", path="/")
     assert daemon.wait_for_event("webRequest", path="/api/none")["status"] == 404
     line = daemon.wait_for_event("request", verb="action")
     assert line["params"]["a"] == "1"

@@ -21,7 +21,7 @@ from tornado.web import RequestHandler
 
 from ahd.servers import direct, http1
 from ahd.servers.front import Front, Refuse
-from ahd.servers.http import HttpRequest, HttpResponse
+from ahd.servers.http import HttpRequest, HttpResponse, origin_form
 from ahd.servers.httphead import Request
 from ahd.servers.web.application import application, direct_client, http_server
 from ahd.servers.web.files import Files
@@ -162,6 +162,16 @@ async def test_a_client_that_waits_to_be_told_to_go_on() -> None:
         writer.write(b"body")
         assert parse(await asyncio.wait_for(reader.read(), DEADLINE))[0].body.endswith(b"body")
         writer.close()
+        # Behind another request it is told once that is answered.
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        waits = head("POST", "/echo", {"Content-Length": "4", "Expect": "100-Continue", "Connection": "close"})
+        writer.write(head("GET", "/later/1") + waits)
+        told = await asyncio.wait_for(reader.readuntil(b" 100 Continue\r\n\r\n"), DEADLINE)
+        answer, rest = parse(told)
+        assert (answer.body.startswith(b"GET /later/1"), rest) == (True, b"HTTP/1.1 100 Continue\r\n\r\n")
+        writer.write(b"body")
+        assert parse(await asyncio.wait_for(reader.read(), DEADLINE))[0].body.endswith(b"body")
+        writer.close()
         data = head("POST", "/echo", {"Content-Length": "9999", "Expect": "100-continue"})
         answer, rest = parse(await exchange(server.port, data))
         assert (answer.status, rest) == (413, b"")
@@ -190,12 +200,34 @@ async def test_http_1_0() -> None:
         (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400),
         (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc", 400),
         (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\nabc", 400),
-        (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\nabc", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\nabc", 501),
         (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", 400),
         (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5001\r\n\r\n", 413),
         (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1389\r\n" + b"x" * 5001, 413),
         (b"BREW /echo HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-        (b"CONNECT other:80 HTTP/1.1\r\nHost: a\r\n\r\n", 404),
+        (b"CONNECT other:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET echo HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET /echo HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+        (b"GET /echo HTTP/1.1\r\nHost: a, b\r\n\r\n", 400),
+        (b"GET /echo HTTP/1.0\r\nHost: a/b\r\n\r\n", 400),
+        (b"GET /echo HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 400),
+        (b"GET /echo HTTP/1.1\r\nHost: a\r\nX: a\rY: b\r\n\r\n", 400),
+        (b"GET /echo HTTP/1.1\r\n Host: a\r\n\r\n", 400),
+        (b"GET /echo HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+        (b"GET /echo HTTP/1.2\r\nHost: a\r\n\r\n", 400),
+        (b"GET /echo\r\n\r\n", 505),
+        (b"POST /echo HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\n\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nTransfer-Encoding: identity\r\n\r\n", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\na", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 0x1\r\n\r\na", 400),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n\r\n", 400),
         (b"GET /echo HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", 200),
     ],
 )
@@ -236,6 +268,50 @@ async def test_a_head_is_bounded_however_it_comes() -> None:
                 except ConnectionResetError:
                     pass
                 writer.close()
+
+
+@pytest.mark.parametrize("start", [b"0\r\nX: ", b"0\r\nX", b"0\r\n", b"1;", b"1"], ids=repr)
+@on_each_loop
+async def test_what_is_no_body_is_bounded_too(start: bytes) -> None:
+    """A trailer, or what stands between two chunks, without an end."""
+    async with running() as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(head("POST", "/echo", {"Transfer-Encoding": "chunked"}) + b"3\r\nabc\r\n" + start)
+        piece = b"y: z\r\n" * 1000 if start == b"0\r\n" else b"1" * 7000
+        answered = asyncio.ensure_future(reader.readexactly(13))
+        sent = 0
+        while not answered.done() and sent < 3_000_000:
+            writer.write(piece)
+            sent += len(piece)
+            await writer.drain()
+            await asyncio.sleep(0.001)
+        assert answered.done()
+        assert re.fullmatch(rb"HTTP/1.1 4(31|00) ", answered.result())
+        writer.transport.abort()
+        # One in many reads with chunks among them is none of that.
+        data = head("POST", "/echo", {"Transfer-Encoding": "chunked", "Connection": "close"})
+        data += b"1;comment=%s\r\nx\r\n" % (b"y" * 1000) * 40 + b"0\r\n\r\n"
+        assert parse(await exchange(server.port, data))[0].body.endswith(b"x" * 40)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("http://other/echo/1?a=b", "/echo/1?a=b"),
+        ("HTTPS://other:1/echo", "/echo?"),
+        ("http://other/echo?a=http://third/path", "/echo?a=http://third/path"),
+    ],
+)
+@on_each_loop
+async def test_a_whole_address_may_be_asked_for(target: str, expected: str) -> None:
+    async with running() as server:
+        answer, _ = parse(await exchange(server.port, head("GET", target, {"Connection": "close"})))
+        assert answer.body.startswith(f"GET {expected} ".encode())
+
+
+def test_a_whole_address_without_a_path() -> None:
+    assert origin_form("http://other") == "/"
+    assert origin_form("http://other?next=/etc") == "/?next=/etc"
 
 
 @on_each_loop
@@ -417,6 +493,6 @@ def test_whatever_bytes_come_the_answers_are_documented(
         assert not reports
         assert not server._connections
         statuses = {int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", wire.written)}
-        assert statuses <= {100, 200, 400, 404, 405, 413, 431}, wire.written
+        assert statuses <= {100, 200, 400, 404, 405, 413, 431, 501, 505}, wire.written
 
     asyncio.run(main())

@@ -25,6 +25,11 @@ logger = logging.getLogger("ahd.web")
 NOT_LASTING = "chat needs to know you again: this server sets no cookie, so send one yourself"
 TOO_MANY_CLIENTS = "too many HTTP clients are in rooms; try again later"
 HAVE_LEFT = "you have left"
+ENDED: Mapping[str, Code] = {
+    errors.STORE_UNAVAILABLE: Code.STORE_AWAY,
+    errors.SHUTTING_DOWN: Code.SHUTTING_DOWN,
+}
+"""What kind of refusal it is that a client's end is told with."""
 SWEEP = 5.0
 
 
@@ -121,7 +126,7 @@ class HttpClient:
         if not self.joined:
             self._clients.join(self)
         if self._ended is not None:
-            raise Refused(self._ended)
+            raise Refused(self._ended, ENDED.get(self._ended, Code.BAD_INPUT))
         self.expire(monotonic())
         kept, self._kept = self._kept, deque()
         missed, self._missed = self._missed, 0

@@ -53,9 +53,13 @@ class Cors:
         return HttpResponse(204, fields)
 
     def script_allowed(self, request: HttpRequest) -> bool:
-        """Whether a JSONP script may be loaded: browsers say of what kind of page it is for."""
-        if self._any or request.headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+        """Whether a JSONP script may be loaded: browsers say what kind of page it is for, old ones only its address."""
+        site, address = request.headers.get("sec-fetch-site"), request.headers.get("referer", "")
+        if self._any or site in ("none", "same-origin") or (site is None and not address):
             return True
-        referer = urlsplit(request.headers.get("referer", ""))
+        try:
+            referer = urlsplit(address)
+        except ValueError:
+            return False
         origin = f"{referer.scheme}://{referer.netloc}"
         return self._allowed(origin, request.headers.get("host"), request.scheme)

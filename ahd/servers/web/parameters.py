@@ -24,6 +24,7 @@ NOT_TEXT = "Error: the {where} is not valid UTF-8"
 TOO_MANY = f"Error: a request may have {MAX_FIELDS} parameters, with names of {MAX_NAME} characters"
 NOT_JSON = "Error: the body is not valid JSON"
 NOT_OBJECT = "Error: the body must be a JSON object"
+NOT_PLAIN = "Error: a body with a Content-Encoding is not understood"
 NOT_MULTIPART = "Error: the body is not valid multipart/form-data"
 NOT_KNOWN = (
     "Error: a body of the type {kind} is not understood; send application/json, application/x-www-form-urlencoded or "
@@ -102,6 +103,8 @@ def _check_names(params: dict[str, Any]) -> None:
 
 def from_body(request: HttpRequest, decode: Callable[[bytes], Any]) -> Body:
     """The parameters of a request's body, by its Content-Type. Raises BadRequest."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise BadRequest(NOT_PLAIN, 415)
     declared = request.headers.get("content-type", "")
     kind = declared.partition(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json") or (not kind and request.body.lstrip()[:1] == b"{"):
