@@ -93,7 +93,7 @@ class TcpLink(asyncio.Protocol):
         # uvloop's transports are no subclasses of asyncio.Transport.
         self._transport = cast(asyncio.Transport, transport)
         self._server.opened(self, self._transport)
-        if entry.begin(self, self._server.door):
+        if self._ending is None and entry.begin(self, self._server.door):
             self.open()
 
     def open(self) -> None:
