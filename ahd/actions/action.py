@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, TypeVar, overload
 
-from ahd.actions.kinds import JsonSchema, Kind, Unfit
-from ahd.core.errors import Refused, bad_parameter, missing_parameter
+from ahd.actions.binding import Parameter, beginning
+from ahd.actions.kinds import JsonSchema
+from ahd.core.errors import Refused
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -98,32 +99,16 @@ def action(
     return declare if function is None else declare(function)
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter: its name for clients and for Python, its kind, and its default where it has one."""
-
-    name: str
-    argument: str
-    kind: Kind
-    required: bool
-    default: Any
-    description: str
-
-
-_MISSING: Any = object()
-_NEVER = type("_Never", (), {})
-
-
 class Action:
-    """An action that has been described: its interface and the plan by which a call's parameters become arguments.
+    """An action that has been described: its interface, and how a call of it begins.
 
     `style` says how it runs: "thread" a plain function, "direct" an async one whose code never waits, "task" any
     other. `context` is the argument that receives the Context, or None.
     """
 
     __slots__ = (
-        "_plan",
-        "_text_plan",
+        "begin",
+        "begin_text",
         "context",
         "description",
         "file",
@@ -150,34 +135,12 @@ class Action:
         self.style = style
         self.paged = any(parameter.name in ("limit", "offset") for parameter in parameters)
         """Whether it takes a parameter that has a value even if the client gives none."""
-        self._plan = [
-            (p.name, p.argument, p.kind.exact or _NEVER, p.kind.check, p.kind.nullable, p.required) for p in parameters
-        ]
-        self._text_plan = [
-            (p.name, p.argument, str if p.kind.exact is str else _NEVER, p.kind.read_any, p.kind.nullable, p.required)
-            for p in parameters
-        ]
-
-    def bind(self, params: Mapping[str, Any], text: bool = False) -> dict[str, Any]:
-        """The arguments for a call with these parameters; what is not declared is left out.
-
-        `text`: every string was born as text and is read as what the annotation says. Null stands for a parameter that
-        was not given, unless its annotation admits None. Refused: the sentence for the client.
-        """
-        arguments = {}
-        for name, argument, exact, convert, nullable, required in self._text_plan if text else self._plan:
-            value = params.get(name, _MISSING)
-            if type(value) is exact:
-                arguments[argument] = value
-            elif value is _MISSING or (value is None and not nullable):
-                if required:
-                    raise missing_parameter(name)
-            else:
-                try:
-                    arguments[argument] = convert(value)
-                except Unfit as unfit:
-                    raise bad_parameter(name + unfit.path, unfit.reason) from None
-        return arguments
+        at_once = style == "direct"
+        self.begin = beginning(self.function, parameters, context, text=False, at_once=at_once)
+        """Takes a call's parameters and its Context; gives the coroutine of a "direct" action, of any other what begins
+        it when it is called. Refused: the sentence for the client."""
+        self.begin_text = beginning(self.function, parameters, context, text=True, at_once=at_once)
+        """As `begin`, for parameters of which every string was born as text."""
 
     def view(self) -> dict[str, Any]:
         """What `actionsView` tells of it."""

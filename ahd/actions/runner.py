@@ -164,18 +164,21 @@ class Runner:
             return Failure(refused.sentence, refused.code)
         if self.permissions is not None and not self.permissions.allow(connection, CALL, action.name):
             return Failure(errors.NOT_ALLOWED, Code.NOT_ALLOWED)
+        context = None
+        if action.context is not None:
+            loop = asyncio.get_running_loop() if action.style == "thread" else None
+            context = Context(connection, self._services, action.name, method, loop)
+        begin = action.begin_text if text else action.begin
         try:
-            arguments = action.bind({**self.default_params, **params} if action.paged else params, text)
+            begun = begin({**self.default_params, **params} if action.paged else params, context)
         except BaseException as error:
             return self._failure(action, error)
         if action.style != "direct":
-            return self._start(Call(action, connection), arguments, method)
-        if action.context is not None:
-            arguments[action.context] = Context(connection, self._services, action.name, method, None)
-        function, drive = action.function, self._drive
+            return self._start(Call(action, connection), begun)
+        drive = self._drive
         if drive.gi_running:  # an action has called this one
             drive = new_driver()
-        result = drive.send(function(**arguments))
+        result = drive.send(begun)
         if result.__class__ is dict and "error" not in result:
             reply = {"context": "response", **result}
             if "context" in result:
@@ -214,34 +217,29 @@ class Runner:
         if left := sorted({call.action.name for call in self._calls}):
             logger.warning("actions that do not end: %s", ", ".join(left), extra={"event": "actionsLeft"})
 
-    def _start(self, call: Call, arguments: dict[str, Any], method: str) -> JsonObject | Call:
+    def _start(self, call: Call, begin: Callable[[], Any]) -> JsonObject | Call:
         """Begin an action that may take its time; its reply if it has not."""
         loop = asyncio.get_running_loop()
-        action, connection = call.action, call.connection
-        threaded = action.style == "thread"
-        if action.context is not None:
-            own_loop = loop if threaded else None
-            arguments[action.context] = Context(connection, self._services, action.name, method, own_loop)
-        connection.pending += 1
+        call.connection.pending += 1
         self._calls.add(call)
-        if threaded:
-            work = partial(contextvars.copy_context().run, self._in_thread, call, arguments, loop)
+        if call.action.style == "thread":
+            work = partial(contextvars.copy_context().run, self._in_thread, call, begin, loop)
             call.job = self._threads.submit(work)
             if call.job is None:
                 self._leave(call)
                 return Failure(errors.TOO_MANY_PENDING, Code.TOO_MANY)
         else:
-            task = _task(self._in_task(call, arguments), loop)
+            task = _task(self._in_task(call, begin), loop)
             if call.reply is not None:
                 return call.reply
             call.task = task
         call.timer = loop.call_later(self._settings.timeout, self._time_out, call)
         return call
 
-    async def _in_task(self, call: Call, arguments: dict[str, Any]) -> None:
+    async def _in_task(self, call: Call, begin: Callable[[], Any]) -> None:
         call.begun = True
         try:
-            result = await call.action.function(**arguments)
+            result = await begin()
         except BaseException as error:
             if isinstance(error, GeneratorExit) and asyncio._get_running_loop() is None:
                 raise  # the loop is gone, and with it whoever waits
@@ -249,10 +247,10 @@ class Runner:
         else:
             self._end(call, result, None)
 
-    def _in_thread(self, call: Call, arguments: dict[str, Any], loop: asyncio.AbstractEventLoop) -> None:
+    def _in_thread(self, call: Call, begin: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
         result, failure = None, None
         try:
-            result = call.action.function(**arguments)
+            result = begin()
         except BaseException as error:
             failure = error
         try:

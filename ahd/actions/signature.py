@@ -13,7 +13,8 @@ from enum import Enum
 from typing import Annotated, Any, Literal, Union
 
 from ahd.actions import kinds
-from ahd.actions.action import Action, Declaration, Input, Parameter
+from ahd.actions.action import Action, Declaration, Input
+from ahd.actions.binding import Parameter
 from ahd.actions.context import Context
 from ahd.actions.kinds import Field, Kind, Undescribable
 from ahd.actions.rules import RULES, Rule, bounded

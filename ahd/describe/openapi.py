@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ahd.actions.action import Action, Parameter
+from ahd.actions.action import Action
+from ahd.actions.binding import Parameter
 from ahd.actions.kinds import JsonSchema
 from ahd.config.model import CommonWeb, General
 from ahd.describe.schemas import is_plain, is_upload, params_schema, query_schema

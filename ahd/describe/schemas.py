@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ahd.actions.action import Action, Parameter
+from ahd.actions.action import Action
+from ahd.actions.binding import Parameter
 from ahd.actions.kinds import JsonSchema, or_null
 from ahd.actions.upload import Upload
 
