@@ -1,24 +1,25 @@
-"""A network between two processes that can be cut."""
+"""A network between processes that can be cut, and a balancer."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
+from collections import deque
 
 from tests.harness.waiting import free_port
 
 
 class Proxy:
-    """Passes TCP connections on to a port of the loopback.
+    """Passes TCP connections on to a port of the loopback; of several to each in turn, but to none that refuses.
 
     While it is cut, nothing arrives and nobody is told: what is sent is swallowed, new connections are accepted by the
     kernel and not served, as behind a firewall that drops packets.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, *targets: int) -> None:
         self.port = free_port()
-        self._target = target
+        self._targets = deque(targets)
         self._passing = threading.Event()
         self._passing.set()
         self._sockets: list[socket.socket] = []
@@ -55,15 +56,21 @@ class Proxy:
     def _serve(self, near: socket.socket) -> None:
         self._sockets.append(near)
         self._passing.wait()
-        try:
-            far = socket.create_connection(("127.0.0.1", self._target), timeout=5)
-        except OSError:
+        far = self._connect()
+        if far is None:
             near.close()
             return
         far.settimeout(None)
         self._sockets.append(far)
         for source, target in ((near, far), (far, near)):
             threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
+
+    def _connect(self) -> socket.socket | None:
+        self._targets.rotate()
+        for target in list(self._targets):
+            with contextlib.suppress(OSError):
+                return socket.create_connection(("127.0.0.1", target), timeout=5)
+        return None
 
     def _pass(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
