@@ -111,7 +111,10 @@ def knock(url: str, ended: threading.Event, answers: Counter[str]) -> None:
         answers[outcome] += 1
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "systemd").glob("*.service")))
+UNITS = sorted(path.name for path in (ROOT / "systemd").glob("*.service"))
+
+
+@pytest.mark.parametrize("name", UNITS)
 def test_the_unit_is_valid_and_hardened(tmp_path: Path, name: str) -> None:
     analyze = shutil.which("systemd-analyze")
     assert analyze is not None, "systemd-analyze is not installed (Debian: systemd)"
