@@ -123,7 +123,7 @@ def test_the_unit_is_valid_and_hardened(tmp_path: Path, name: str) -> None:
     unit.write_text(re.sub(r"(?<=ExecStart=)\S+", "/bin/true", (ROOT / "systemd" / name).read_text()))
     verified = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, timeout=30)
     assert (verified.returncode, verified.stderr) == (0, "")
-    security = [analyze, "security", "--offline=true", "--no-pager", unit]
+    security = [analyze, "security", "--offline=true", "--no-pager", str(unit)]
     text = subprocess.run(security, capture_output=True, text=True, timeout=30).stdout
     level = re.search(r"exposure level for \S+: ([\d.]+)", text)
     assert level is not None, text
