@@ -18,7 +18,6 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from tornado import httputil
@@ -28,11 +27,12 @@ from ahd.core.errors import CROWDED_ADDRESS, Disconnect
 
 from . import httphead
 from .crowd import RETRY_AFTER, Crowd
+from .decision import Accept, Decision, Refuse, Route
 from .direct import Direct
 from .httphead import HeadError, Request, Scheme
 from .httpstream import TransportStream, Upgrades, serve
-from .socketio.deflate import Deflate, DeflateOptions, negotiate
-from .socketio.websocket import Handler, WebSocket
+from .socketio.deflate import Deflate, negotiate
+from .socketio.websocket import WebSocket
 from .unix import bind_unix
 
 _log = logging.getLogger(__name__)
@@ -44,38 +44,6 @@ _LOOK_AGAIN: Final = 0.02
 _MOST_REFUSED: Final = 1000  # connections without a head yet, beyond which one too many is closed unanswered
 _HEAD_TOO_BIG: Final = b"the request's head is too big\n"
 _HEAD_TOO_SLOW: Final = b"the request's head did not come in time\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Accept:
-    """The upgrade is welcome. `on_open` is called once the response is on its way, and returns the connection's
-    handler.
-
-    `max_size`: the largest message, bytes. `high_water`: the most unsent bytes. `headers` go into the response.
-    `close_timeout`:
-    seconds a close handshake may take.
-    """
-
-    on_open: Callable[[WebSocket], Handler]
-    max_size: int = 1_000_000
-    high_water: int = 1 << 20
-    headers: Sequence[tuple[str, str]] = ()
-    deflate: DeflateOptions | None = None
-    close_timeout: float = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """The upgrade is refused with this response, and the connection closed. Plain text unless `headers` say
-    otherwise."""
-
-    status: int
-    body: bytes = b""
-    headers: Sequence[tuple[str, str]] = ()
-
-
-Decision = Accept | Refuse
-Route = Callable[[Request], Decision | None]
 
 
 def _nobody(peer: str) -> bool:

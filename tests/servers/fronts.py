@@ -11,7 +11,8 @@ from typing import Any
 
 from tornado import httpserver, web
 
-from ahd.servers.front import Accept, Decision, Front
+from ahd.servers.decision import Accept, Decision
+from ahd.servers.front import Front
 from ahd.servers.httphead import Request
 from ahd.servers.socketio import frames
 from ahd.servers.socketio.websocket import WebSocket

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect, unix_connect
 
-from ahd.servers.front import Accept, Refuse
+from ahd.servers.decision import Accept, Refuse
 from tests.harness.waiting import eventually_async
 from tests.servers.conftest import Run
 from tests.servers.fronts import Big, Client, Recorder, Site, Slow, client, handshake, site

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from tornado.web import RequestHandler
 
 from ahd.servers import direct, http1
-from ahd.servers.front import Front, Refuse
+from ahd.servers.decision import Refuse
+from ahd.servers.front import Front
 from ahd.servers.http import HttpRequest, HttpResponse, origin_form
 from ahd.servers.httphead import Request
 from ahd.servers.web.application import application, direct_client, http_server

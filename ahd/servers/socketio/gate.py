@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ahd.servers.front import Accept, Decision, Refuse
+from ahd.servers.decision import Accept, Decision, Refuse
 from ahd.servers.httphead import Request
 
 from .deflate import DeflateOptions

@@ -24,6 +24,7 @@ from ahd.core.verbs import NAMES, Verbs
 from .admission import CLAIMS, Admission
 from .clients import ClientIndex, send
 from .engine import Engine
+from .environs import Environs
 from .link import SocketLink
 from .packets import JsonPacket, check
 from .rooms import SocketGroup
@@ -41,21 +42,6 @@ logger = logging.getLogger("ahd.socketio")
 
 DIGITS = frozenset(b"0123456789")
 KIND = "webSocket"
-
-
-class Environs(dict[str, dict[str, Any]]):
-    """The WSGI environments of the sessions, each made when it is first asked for."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__()
-        self._engine = engine
-
-    def __missing__(self, sid: str) -> dict[str, Any]:
-        environ = self[sid] = self._engine.sockets[sid].handshake.environ()
-        return environ
-
-    def get(self, sid: str, default: Any = None) -> Any:
-        return self[sid] if sid in self or sid in self._engine.sockets else default
 
 
 class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has no types

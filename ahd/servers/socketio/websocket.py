@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from . import frames
 from .deflate import Deflate
+from .handler import NOBODY, Handler
 
 if TYPE_CHECKING:
     from ..httphead import Request
@@ -37,37 +38,6 @@ _CORK_FRAMES: Final = 64
 _CORK_BYTES: Final = 16384  # a frame this large does not wait for others
 _PAUSE_AT: Final = 65536  # unsent bytes from which on every write is weighed against high_water
 _UNREAD_PINGS: Final = 64
-
-
-class Handler(Protocol):
-    """Who a WebSocket talks to. All methods are called from the loop and must not block."""
-
-    def on_text(self, data: bytes) -> None:
-        """One whole text message: valid UTF-8, not decoded."""
-        ...
-
-    def on_binary(self, data: bytes) -> None:
-        """One whole binary message."""
-        ...
-
-    def last_words(self, code: int, reason: str) -> bytes:
-        """Encoded frames to send before the close frame, as the WebSocket closes of its own accord: the peer broke the
-        protocol, or a handler raised. on_lost() follows."""
-        ...
-
-    def on_lost(self, code: int, reason: str) -> None:
-        """The connection is over. Exactly once. `code` is the peer's close code (1005: it gave none), the code this
-        side closed with (close(), or a violation of the protocol), or 1006 when the connection broke."""
-        ...
-
-    def on_full(self, frame: bytes) -> None:
-        """write() has not taken `frame`: the peer does not read, and unsent bytes would pass high_water. Abort, or
-        keep the frame in a bounded queue. Every later frame comes here as well, until on_drain()."""
-        ...
-
-    def on_drain(self) -> None:
-        """The peer has read again after on_full(). Frames written now are taken until `paused` is true again."""
-        ...
 
 
 class WebSocket(asyncio.Protocol):
@@ -141,7 +111,7 @@ class WebSocket(asyncio.Protocol):
             self.handler = on_open(self)
         except Exception:
             _log.exception("a WebSocket could not be opened")
-            self.handler = _NOBODY
+            self.handler = NOBODY
             self.close(frames.INTERNAL_ERROR)
         finally:
             self.uncork()
@@ -368,11 +338,11 @@ class WebSocket(asyncio.Protocol):
     def _lost(self, code: int, reason: str) -> None:
         """Tell the handler, once; what close() was called with wins."""
         handler = self.handler
-        if handler is _NOBODY:
+        if handler is NOBODY:
             return
         if self._close is not None:
             code, reason = self._close
-        self.handler = _NOBODY
+        self.handler = NOBODY
         try:
             handler.on_lost(code, reason)
         except Exception:
@@ -406,21 +376,3 @@ class WebSocket(asyncio.Protocol):
 
 def _dropped(frame: bytes) -> None:
     """`write` of a connection that is closing."""
-
-
-class _Nobody:
-    """The handler of a connection whose own has heard on_lost()."""
-
-    __slots__ = ()
-
-    def on_text(self, data: bytes) -> None: ...
-    def on_binary(self, data: bytes) -> None: ...
-    def last_words(self, code: int, reason: str) -> bytes:
-        return b""
-
-    def on_lost(self, code: int, reason: str) -> None: ...
-    def on_full(self, frame: bytes) -> None: ...
-    def on_drain(self) -> None: ...
-
-
-_NOBODY: Final = _Nobody()
