@@ -112,6 +112,7 @@ class App:
         self.site: Site | None = None
         self.tornado: Application | None = None
         self.web: Web | None = None
+        self.front: Front | None = None
         self.tcp: TcpServer | None = None
         self.monitor: Monitor | None = None
         self.servers: list[Server] = []
@@ -187,7 +188,8 @@ class App:
         if self.web is not None:
             self.web.actions.observe = both(None if self.monitor is None else self.monitor.requests.observe, written)
         if self.site is not None:
-            self.site.observe = web_log if log.log_requests else None
+            counted = None if self.monitor is None else self.monitor.requests.answered
+            self.site.observe = both(counted, web_log if log.log_requests else None)
 
     # -- life
 
@@ -338,7 +340,8 @@ def _web(app: App) -> Server:
     client_of = _client_of(proxies)
     app.tornado = application(site, client_of)
     server = http_server(app.tornado, IDLE, SLOW, site.largest_body)
-    front = Front(gate, server, Direct(site, client_of, IDLE, SLOW), crowd=app.crowd, is_proxy=proxies.is_proxy)
+    direct = Direct(site, client_of, IDLE, SLOW)
+    app.front = front = Front(gate, server, direct, crowd=app.crowd, is_proxy=proxies.is_proxy)
     return Listener(front, section, context_for("httpServer", section, app.source))
 
 

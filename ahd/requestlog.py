@@ -43,9 +43,9 @@ def both(first: Callable[..., None] | None, second: Callable[..., None] | None) 
     if first is None or second is None:
         return second if first is None else first
 
-    def observe(connection: Any, verb: str, data: Any, reply: dict[str, Any], seconds: float) -> None:
-        first(connection, verb, data, reply, seconds)
-        second(connection, verb, data, reply, seconds)
+    def observe(*told: Any) -> None:
+        first(*told)
+        second(*told)
 
     return observe
 

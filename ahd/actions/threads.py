@@ -33,6 +33,11 @@ class Threads:
         self._open = 0  # jobs in the line or in a thread
         self._closed = False
 
+    def figures(self) -> tuple[int, int]:
+        """How many threads are at work, and how many jobs wait for one."""
+        with self._changed:
+            return self._threads - self._idle, len(self._jobs)
+
     def submit(self, call: Callable[[], None]) -> Job | None:
         """Have a call run, which must not raise; None when there is no room for it in the line."""
         with self._changed:

@@ -17,6 +17,7 @@ from ahd.monitor.durations import Durations
 from ahd.monitor.loop import LoopLag
 from ahd.monitor.requests import BOUNDS, OK, Requests
 from ahd.monitor.sources import Sources
+from ahd.monitor.traffic import Traffic
 
 LabelledCounts = Iterable[tuple[tuple[str, ...], float]]
 
@@ -24,10 +25,11 @@ LabelledCounts = Iterable[tuple[tuple[str, ...], float]]
 class Metrics(Collector):
     """`render` is what `/metrics` answers. `ready` says whether the server is."""
 
-    def __init__(self, sources: Sources, requests: Requests, lag: LoopLag) -> None:
+    def __init__(self, sources: Sources, requests: Requests, lag: LoopLag, traffic: Traffic) -> None:
         self._sources = sources
         self._requests = requests
         self._lag = lag
+        self._traffic = traffic
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -66,11 +68,37 @@ class Metrics(Collector):
         if evicted is not None:
             yield CounterMetricFamily("ahd_cache_evictions", "Cached values given up to keep the bounds.", evicted)
         yield GaugeMetricFamily("ahd_actions_pending", "Actions under way.", sources.pending_actions())
+        yield from self._queues()
+        yield from self._bytes()
         yield CounterMetricFamily("ahd_log_lines_lost", "Log lines that could not be written.", lines_lost())
         yield from self._verbs()
         lags = self._lag.lags
         yield HistogramMetricFamily("ahd_event_loop_lag_seconds", "How late a timer of the event loop came.",
                                     lags.buckets(), lags.total)  # fmt: skip
+
+    def _queues(self) -> Iterator[Metric]:
+        queues = self._sources.queues().items()
+        yield _gauge("ahd_unsent_bytes", "Bytes that clients have not taken yet.", ("server",),
+                     [((server,), queue.unsent) for server, queue in queues])  # fmt: skip
+        yield _gauge("ahd_unsent_bytes_largest", "The most of them that are one client's.", ("server",),
+                     [((server,), queue.longest) for server, queue in queues])  # fmt: skip
+        yield _gauge("ahd_verbs_waiting", "Verbs that stand behind one that waits for the store.", ("server",),
+                     [((server,), queue.verbs) for server, queue in queues])  # fmt: skip
+        busy, waiting = self._sources.threads()
+        yield GaugeMetricFamily("ahd_threads_busy", "Threads that run plain functions.", busy)
+        yield GaugeMetricFamily("ahd_threads_waiting", "Calls of plain functions that wait for a thread.", waiting)
+
+    def _bytes(self) -> Iterator[Metric]:
+        self._traffic.look()
+        labels = ("server", "transport")
+        yield _counter("ahd_received_bytes", "Bytes received.", labels, self._traffic.received.items())
+        yield _counter("ahd_sent_bytes", "Bytes sent and acknowledged.", labels, self._traffic.sent.items())
+        answered = [((str(status),), count) for status, count in self._requests.statuses.items()]
+        yield _counter("ahd_http_requests", "HTTP requests answered, polls included.", ("status",), answered)
+        refused = [((str(status),), count) for status, count in self._sources.refused().items()]
+        yield _counter(
+            "ahd_handshakes_refused", "Upgrades and heads of requests that were refused.", ("status",), refused
+        )
 
     def _verbs(self) -> Iterator[Metric]:
         requests = self._requests

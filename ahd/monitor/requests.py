@@ -39,6 +39,8 @@ class Requests:
         self.tallies: dict[str, Tally] = {}
         self.failures: dict[tuple[str, str, str, str], int] = {}
         self.durations: dict[tuple[str, str], Durations] = {}
+        self.statuses: dict[int, int] = {}
+        """HTTP requests by the status of their answer."""
 
     def tally(self, kind: str) -> Tally:
         """That of one kind of server, the same each time."""
@@ -67,6 +69,10 @@ class Requests:
         else:
             self.tally(connection.kind).actions[data["action"]] += 1
         self.took(verb, data, seconds)
+
+    def answered(self, request: Any, response: Any, seconds: float) -> None:
+        """Count an HTTP request of any kind, as an observer of the web server."""
+        self.statuses[response.status] = self.statuses.get(response.status, 0) + 1
 
     def _name(self, verb: str, data: Any) -> str:
         if verb != ACTION:

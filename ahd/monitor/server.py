@@ -17,6 +17,7 @@ from ahd.monitor.loop import LoopLag
 from ahd.monitor.metrics import Metrics
 from ahd.monitor.requests import Requests
 from ahd.monitor.sources import Sources
+from ahd.monitor.traffic import Traffic
 
 logger = logging.getLogger("ahd.monitor")
 
@@ -43,7 +44,9 @@ class Monitor:
         self._section = section
         self._sources = sources
         self._lag = LoopLag()
-        self._metrics = Metrics(sources, self.requests, self._lag)
+        self._traffic = Traffic(sources.transports)
+        sources.watch(self._traffic)
+        self._metrics = Metrics(sources, self.requests, self._lag, self._traffic)
         self._listeners: list[asyncio.AbstractServer] = []
         self._open: set[Exchange] = set()
 
@@ -60,6 +63,7 @@ class Monitor:
                 host, port = sock.getsockname()[:2]
                 self.addresses.append(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         self._lag.start()
+        self._traffic.start()
 
     def check(self, config: Config) -> None:
         """Nothing: there is nothing to refuse."""
@@ -76,6 +80,7 @@ class Monitor:
     async def close(self) -> None:
         """Let go of everything."""
         self._lag.stop()
+        self._traffic.stop()
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()

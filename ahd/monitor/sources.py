@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from ahd import __version__
 from ahd.actions.runner import Runner
+from ahd.actions.threads import Threads
 from ahd.config.fingerprint import fingerprint
 from ahd.config.model import Config
 from ahd.config.reload import new_salt, told
 from ahd.core.hits import Hits
 from ahd.core.interfaces import Store
 from ahd.core.rooms import Rooms
+from ahd.monitor.traffic import Kind, Traffic
 
 
 class Sender(Protocol):
@@ -45,9 +47,20 @@ class TcpServer(Sender, Protocol):
     """The server of lines."""
 
     secure: bool
+    ended: Callable[[Any], None] | None
 
     @property
     def links(self) -> Collection[Any]: ...
+
+
+class Front(Protocol):
+    """The web server's connections."""
+
+    ended_websocket: Callable[[Any], None] | None
+    ended: Callable[[Any], None] | None
+    refused: dict[int, int]
+
+    def transports(self) -> Iterator[tuple[bool, Any]]: ...
 
 
 class Application(Protocol):
@@ -70,6 +83,10 @@ class Application(Protocol):
     def tcp(self) -> TcpServer | None: ...
     @property
     def web(self) -> object | None: ...
+    @property
+    def front(self) -> Front | None: ...
+    @property
+    def threads(self) -> Threads: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +96,19 @@ class SendFigures:
     slow_consumers: int
     dropped: int
     closings: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Queues:
+    """What waits for the clients of one kind of server: `unsent` bytes in all, `longest` of them for one client, and
+    `verbs` that stand behind one that waits for the store."""
+
+    unsent: int = 0
+    longest: int = 0
+    verbs: int = 0
+
+
+WEBSOCKET, HTTP = ("webSocket", "websocket"), ("web", "http")
 
 
 class Sources:
@@ -95,18 +125,19 @@ class Sources:
         """ "starting", "draining", or "" while it serves."""
         return "draining" if self._app.draining else "" if self._app.up else "starting"
 
-    def connections(self) -> dict[tuple[str, str], int]:
+    def connections(self) -> dict[Kind, int]:
         """How many there are by kind of server and transport."""
-        app, found = self._app, {}
+        app = self._app
+        found: dict[Kind, int] = {}
         if app.sio is not None:
             sessions = app.sio.engine.sockets.values()
             websockets = sum(session.ws is not None for session in sessions)
-            found["webSocket", "websocket"] = websockets
+            found[WEBSOCKET] = websockets
             found["webSocket", "polling"] = len(sessions) - websockets
         if app.tcp is not None:
-            found["socket", "tls" if app.tcp.secure else "tcp"] = len(app.tcp.links)
+            found[self._tcp_kind()] = len(app.tcp.links)
         if app.web is not None:
-            found["web", "http"] = sum(client.kind == "web" for client in app.rooms.here().values())
+            found[HTTP] = sum(client.kind == "web" for client in app.rooms.here().values())
         return found
 
     def sending(self) -> dict[str, SendFigures]:
@@ -120,6 +151,53 @@ class Sources:
             for kind, one in senders.items()
             if one is not None
         }
+
+    def queues(self) -> dict[str, Queues]:
+        """By kind of server."""
+        app = self._app
+        found: dict[str, Queues] = {}
+        waiting: dict[str, int] = {}
+        for connection in app.rooms.here().values():
+            if connection.backlog:
+                waiting[connection.kind] = waiting.get(connection.kind, 0) + len(connection.backlog)
+        if app.sio is not None:
+            sizes = [
+                one.unsent + (0 if one.ws is None else one.ws.buffered()) for one in app.sio.engine.sockets.values()
+            ]
+            found["webSocket"] = Queues(sum(sizes), max(sizes, default=0), waiting.get("webSocket", 0))
+        if app.tcp is not None:
+            sizes = [link.unsent for link in app.tcp.links]
+            found["socket"] = Queues(sum(sizes), max(sizes, default=0), waiting.get("socket", 0))
+        return found
+
+    def threads(self) -> tuple[int, int]:
+        """Threads of plain functions that are at work, and calls that wait for one."""
+        return self._app.threads.figures()
+
+    def refused(self) -> Mapping[int, int]:
+        """Handshakes and requests that the front answered with an error, by its status."""
+        return {} if self._app.front is None else self._app.front.refused
+
+    def transports(self) -> Iterator[tuple[Kind, Any]]:
+        """The transport of every open connection, by kind of server and transport."""
+        if self._app.front is not None:
+            for websocket, transport in self._app.front.transports():
+                yield WEBSOCKET if websocket else HTTP, transport
+        if self._app.tcp is not None:
+            for link in self._app.tcp.links:
+                if link.transport is not None:
+                    yield self._tcp_kind(), link.transport
+
+    def watch(self, traffic: Traffic) -> None:
+        """Let it be told of each connection that ends."""
+        if self._app.front is not None:
+            self._app.front.ended_websocket = traffic.ender(WEBSOCKET)
+            self._app.front.ended = traffic.ender(HTTP)
+        if self._app.tcp is not None:
+            self._app.tcp.ended = traffic.ender(self._tcp_kind())
+
+    def _tcp_kind(self) -> Kind:
+        return "socket", "tls" if self._app.tcp is not None and self._app.tcp.secure else "tcp"
 
     def pending_actions(self) -> int:
         """Actions under way."""

@@ -17,7 +17,7 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from tornado import httputil
@@ -87,6 +87,11 @@ class Front:
         self._transports: dict[asyncio.Transport, str | None] = {}
         self._heads: dict[_Head, float] = {}  # who still owes a head, or is to hang up: when its time is over
         self._sweep: asyncio.TimerHandle | None = None
+        #: Called with the transport of each connection that has ended: of a WebSocket, of any other.
+        self.ended_websocket: Callable[[asyncio.Transport], None] | None = None
+        self.ended: Callable[[asyncio.Transport], None] | None = None
+        #: Requests that were answered here with an error, by its status.
+        self.refused: dict[int, int] = {}
         #: The open WebSockets.
         self.websockets: set[WebSocket] = set()
 
@@ -163,7 +168,18 @@ class Front:
         for transport in list(self._transports):
             transport.abort()
 
+    def transports(self) -> Iterator[tuple[bool, asyncio.Transport]]:
+        """The open connections, and whether each is a WebSocket."""
+        websockets = {websocket._transport for websocket in self.websockets}
+        for transport in self._transports:
+            yield transport in websockets, transport
+
     def _lost(self, transport: asyncio.Transport) -> None:
+        if self.ended is not None:
+            self.ended(transport)
+        self._forget(transport)
+
+    def _forget(self, transport: asyncio.Transport) -> None:
         address = self._transports.pop(transport, None)
         if address is not None and self._crowd is not None:
             self._crowd.leave(address)
@@ -181,8 +197,10 @@ class Front:
         return why
 
     def _lost_websocket(self, websocket: WebSocket) -> None:
+        if self.ended_websocket is not None:
+            self.ended_websocket(websocket._transport)
         self.websockets.discard(websocket)
-        self._lost(websocket._transport)
+        self._forget(websocket._transport)
 
     def _owe(self, head: _Head, seconds: float) -> None:
         """Cut `head` off after `seconds`, unless it is gone before. One timer for all."""
@@ -371,6 +389,7 @@ class _Head(asyncio.Protocol):
         """Answer and end. A client that still sends is listened to for a moment: closing with data unread would reset
         the connection, and could take the answer with it."""
         self._refused = True
+        self._front.refused[status] = self._front.refused.get(status, 0) + 1
         self._data = b""
         self._transport.write(httphead.refusal(status, body, headers))
         self._front._owe(self, _LINGER)

@@ -127,7 +127,7 @@ def test_an_upgrade_is_told(start_daemon: StartDaemon, node: NodeClients) -> Non
 
 def test_its_figures_are_true(start_daemon: StartDaemon, node: NodeClients) -> None:
     daemon = start_daemon(ON)
-    watcher = admin(node, daemon)
+    watcher = node.connect(daemon.url + "/admin", auth=WHO, transports=["websocket"])
     watcher.expect("config")
     polling = Polling(daemon.url)
     polling.connect()

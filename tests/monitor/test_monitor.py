@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from ahd.app import assemble
 from ahd.config import loads
 from ahd.config.fingerprint import fingerprint
 from tests.conftest import StartDaemon
+from tests.harness.certificates import self_signed
 from tests.harness.daemon import ROOT, Daemon
 from tests.harness.raw import Polling, WebSocket, request
 from tests.harness.redis import RedisServer
 from tests.harness.waiting import accepts, eventually, free_port
+from tests.limits.test_slow_consumer import Deaf
 
 ON: dict[str, Any] = {"monitor": {"enable": True}}
 
@@ -136,6 +139,119 @@ def test_it_counts_what_clients_do(start_daemon: StartDaemon) -> None:
     eventually(lambda: value(samples(daemon), "ahd_event_loop_lag_seconds_count") >= 2)
 
 
+def moved(daemon: Daemon, direction: str, server: str, transport: str) -> float:
+    labels = tuple(sorted({"server": server, "transport": transport}.items()))
+    return samples(daemon).get((f"ahd_{direction}_bytes_total", labels), 0.0)
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_bytes_are_counted_by_transport(start_daemon: StartDaemon, tmp_path: Path, secure: bool) -> None:
+    pair = self_signed(tmp_path)
+    tls = {"secure": True, "keyFile": str(pair.key_file), "certFile": str(pair.cert_file)}
+    daemon = start_daemon({**ON, "httpServer": tls if secure else {}, "tcpServer": {"enable": True}})
+    with WebSocket(daemon.url) as client, socket.create_connection(("127.0.0.1", daemon.tcp_port), 10) as tcp:
+        client.connect()
+        client.until('42["welcome"')
+        text = "x" * 10_000
+        for _ in range(5):
+            client.send(f'42["action",{{"action":"cacheTest","key":"k","value":"{text}"}}]')
+            client.until('42["response"')
+        # While they are open.
+        eventually(lambda: moved(daemon, "received", "webSocket", "websocket") >= 50_000)
+        eventually(lambda: moved(daemon, "sent", "webSocket", "websocket") >= 50_000)
+        assert moved(daemon, "sent", "webSocket", "websocket") < 200_000
+        tcp.sendall(b"status\r\n" * 10)
+        lines = tcp.makefile("rb")
+        for _ in range(11):
+            lines.readline()
+    if not secure:
+        for _ in range(3):
+            request(daemon.url + "/api/status", headers={"X-Long": "y" * 3000})
+        eventually(lambda: moved(daemon, "received", "web", "http") >= 9000)
+        assert 500 < moved(daemon, "sent", "web", "http") < 20_000
+    eventually(lambda: moved(daemon, "received", "socket", "tcp") >= 80)
+    assert moved(daemon, "sent", "socket", "tcp") > 1000
+    # Not again once they have ended.
+    before = moved(daemon, "received", "webSocket", "websocket")
+    assert moved(daemon, "received", "webSocket", "websocket") == before < 80_000
+
+
+def once(daemon: Daemon, name: str, wanted: Callable[[float], bool], **labels: str) -> Samples:
+    """The samples as soon as one of them is as wanted."""
+
+    def found() -> Samples | None:
+        now = samples(daemon)
+        return now if wanted(value(now, name, **labels)) else None
+
+    result = eventually(found, what=name)
+    assert result is not None
+    return result
+
+
+def test_queues_are_told(start_daemon: StartDaemon, tmp_path: Path) -> None:
+    acts = tmp_path / "acts"
+    acts.mkdir()
+    (acts / "slow.py").write_text(
+        "import time\nfrom ahd import action\n\n@action(description='x')\ndef slow(seconds: float) -> dict:\n"
+        "    time.sleep(seconds)\n    return {}\n"
+    )
+    config = {"actions": {"modules": [str(acts)]}, "general": {"simultaneousActions": 60}}
+    daemon = start_daemon({**ON, **config, "limits": {"sendBuffer": 50_000_000}, "log": {"logRequests": False}})
+    with WebSocket(daemon.url) as client:
+        client.connect()
+        client.until('42["welcome"')
+        for _ in range(45):
+            client.send('42["action",{"action":"slow","seconds":1}]')
+        found = once(daemon, "ahd_threads_waiting", lambda waiting: waiting == 5)
+        assert value(found, "ahd_threads_busy") == 40
+        assert value(found, "ahd_actions_pending") == 45
+        assert value(found, "ahd_unsent_bytes", server="webSocket") == 0
+        for _ in range(45):
+            client.until('42["response"')
+        deaf = Deaf(daemon.port)
+        text = "x" * 60_000
+        for _ in range(150):  # more than the kernel takes
+            client.send(f'420["say",{{"message":"{text}"}}]')
+            client.until("430[")
+        found = once(daemon, "ahd_unsent_bytes", lambda size: size > 0, server="webSocket")
+        largest = value(found, "ahd_unsent_bytes_largest", server="webSocket")
+        assert 0 < largest <= value(found, "ahd_unsent_bytes", server="webSocket")
+        deaf.socket.close()
+    once(daemon, "ahd_unsent_bytes", lambda size: size == 0, server="webSocket")
+    found = samples(daemon)
+    assert (value(found, "ahd_threads_busy"), value(found, "ahd_threads_waiting")) == (0, 0)
+
+
+def test_verbs_that_wait_are_told(start_daemon: StartDaemon, redis_server: RedisServer) -> None:
+    daemon = start_daemon({**ON, "redis": {"enable": True, "url": redis_server.url}})
+    with WebSocket(daemon.url) as client:
+        client.connect()
+        client.until('42["welcome"')
+        redis_server.pause()
+        try:
+            for room in "abcd":
+                client.send(f'42["roomChange",{{"room":"{room}"}}]')
+            eventually(lambda: value(samples(daemon), "ahd_verbs_waiting", server="webSocket") == 3)
+        finally:
+            redis_server.resume()
+        for _ in range(4):
+            client.until('42["response"')
+    assert value(samples(daemon), "ahd_verbs_waiting", server="webSocket") == 0
+
+
+def test_http_requests_and_refused_handshakes_are_counted(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon(ON)
+    for path in ("/api/status", "/api/status", "/nothing-here"):
+        request(daemon.url + path)
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Origin": "https://other.example",
+               "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}  # fmt: skip
+    assert request(daemon.url + "/socket.io/?EIO=4&transport=websocket", headers=upgrade).status == 403
+    found = samples(daemon)
+    assert value(found, "ahd_http_requests_total", status="200") == 2
+    assert value(found, "ahd_http_requests_total", status="404") == 1
+    assert value(found, "ahd_handshakes_refused_total", status="403") == 1
+
+
 def test_open_metrics_for_who_asks_for_it(start_daemon: StartDaemon) -> None:
     daemon = start_daemon(ON)
     accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
@@ -227,9 +343,17 @@ def test_it_is_not_ready_before_everybody_listens(tmp_path: Path) -> None:
     assert after == []
 
 
+def raw(daemon: Daemon, sent: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as client:
+        client.sendall(sent)
+        return client.recv(4096)
+
+
 def test_the_dashboard_has_no_name_that_there_is_not(start_daemon: StartDaemon) -> None:
     daemon = start_daemon({**ON, "tcpServer": {"enable": True}})
     assert request(daemon.url + "/api/randomNumber").status == 200
+    assert b"431" in raw(daemon, b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000)
+    eventually(lambda: moved(daemon, "sent", "web", "http"))
     names = {name for name, _ in samples(daemon)}
     dashboard = json.loads((ROOT / "etc" / "grafana.json").read_text())
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]

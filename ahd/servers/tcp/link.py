@@ -350,6 +350,16 @@ class TcpLink(asyncio.Protocol):
         self.send("say", goodbye(errors.SERVER_SHUTDOWN.reason, back))
         self.close(errors.SERVER_SHUTDOWN, back)
 
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """None once it is gone."""
+        return self._transport
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return self._behind_size + (0 if self._transport is None else self._transport.get_write_buffer_size())
+
     def abort(self) -> None:
         """Cut it off."""
         if self._transport is not None:
@@ -357,6 +367,8 @@ class TcpLink(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._finished = True
+        if self._server.ended is not None and self._transport is not None:
+            self._server.ended(self._transport)
         self._transport = None
         self._held = self._behind = None
         self._cork.clear()

@@ -72,13 +72,15 @@ class TcpServer:
         """Says how many may be there, if anything does."""
         self.is_proxy: Callable[[str], bool] = _nobody
         """Who counts for nobody's address."""
-        self.links: set[TcpLink] = set()
         self.verbs = verbs
         self.door = door
         """Who may come in; None: everybody."""
         self.settings = settings
         self.encode = encode
         self.decode = decode
+        self.links: set[TcpLink] = set()
+        self.ended: Callable[[asyncio.Transport], None] | None = None
+        """Called with the transport of each connection that has ended."""
         self.slow_consumers = 0
         """Connections closed because they read too slowly."""
         self.dropped = 0
