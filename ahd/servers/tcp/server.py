@@ -75,10 +75,10 @@ class TcpServer:
         self.verbs = verbs
         self.door = door
         """Who may come in; None: everybody."""
+        self.links: set[TcpLink] = set()
         self.settings = settings
         self.encode = encode
         self.decode = decode
-        self.links: set[TcpLink] = set()
         self.ended: Callable[[asyncio.Transport], None] | None = None
         """Called with the transport of each connection that has ended."""
         self.slow_consumers = 0
