@@ -99,6 +99,7 @@ def test_clients_stay_are_answered_and_go_on(
 
     longest = 0.0
     with outage(redis_server, proxy):
+        begun = time.monotonic()
         end = time.monotonic() + 2.5
         refused = 0
         while time.monotonic() < end:
@@ -132,6 +133,11 @@ def test_clients_stay_are_answered_and_go_on(
     for node in nodes:
         assert len(node.events("storeBack")) == 1
         assert len(node.events("storeAway")) <= 4
+    with redis_server.client() as client:
+        connections = int(client.info("stats")["total_connections_received"])
+    # Four a second of each node, and those of the test.
+    print(f"{connections} connections in {time.monotonic() - begun:.1f} s")
+    assert connections <= 2 * 6 * (time.monotonic() - begun) + 6
 
 
 def test_nobody_seems_to_leave_when_redis_was_frozen_for_longer_than_a_lease(

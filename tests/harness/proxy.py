@@ -23,6 +23,7 @@ class Proxy:
         self._passing = threading.Event()
         self._passing.set()
         self._sockets: list[socket.socket] = []
+        self._over = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -35,6 +36,7 @@ class Proxy:
         self._passing.set()
 
     def close(self) -> None:
+        self._over.set()
         self._listener.close()
         self.heal()
 
@@ -51,17 +53,19 @@ class Proxy:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            self._sockets.append(near)
             threading.Thread(target=self._serve, args=(near,), daemon=True).start()
 
     def _serve(self, near: socket.socket) -> None:
-        self._sockets.append(near)
         self._passing.wait()
-        far = self._connect()
+        far = None if self._over.is_set() else self._connect()
         if far is None:
             near.close()
             return
         far.settimeout(None)
         self._sockets.append(far)
+        if self._over.is_set():
+            self._close_all()
         for source, target in ((near, far), (far, near)):
             threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
 

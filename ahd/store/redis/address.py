@@ -17,6 +17,7 @@ from redis.asyncio.connection import (
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError
 
 from ahd.config import redis_url
 from ahd.config.model import Redis
@@ -44,8 +45,10 @@ def connector(config: Redis, names: Names) -> Connect:
             connection = kind(**{**options, **place})
             try:
                 await connection.connect()  # type: ignore[no-untyped-call]
-            except BaseException:
+            except BaseException as error:
                 await connection.disconnect(nowait=True)
+                if isinstance(error, AuthenticationError) and "HELLO" in str(error):
+                    raise AuthenticationError("it asks for a password: set redis.password") from None
                 raise
             return connection
 
