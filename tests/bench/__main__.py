@@ -16,11 +16,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.bench import http_actions, sockets, tcp
+from tests.bench import cluster, http_actions, sockets, tcp
 from tests.bench.row import HEAD, Result, Row, line_of, median
 from tests.bench.servers import CACHE
 
-MODULES = (sockets, http_actions, tcp)
+MODULES = (sockets, http_actions, tcp, cluster)
 ROWS: dict[str, Row] = {row.name: row for module in MODULES for row in module.ROWS}
 FAILURES = (AssertionError, OSError, RuntimeError, subprocess.SubprocessError)
 

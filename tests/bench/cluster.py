@@ -1,19 +1,15 @@
 """Says over two nodes: ahd on Redis beside Node's socket.io with @socket.io/redis-adapter, in one run.
 
-    python -m tests.bench.cluster [--rounds N] [--seconds S] [--listeners N]
-
 Each system has two nodes with so many listeners each, on one core; Redis and the clients have the other. One speaker
-on each node keeps 8 says in flight. Told are deliveries by the clock, and for each second of
-the nodes' CPU, and Redis's CPU per say.
+on each node keeps 8 says in flight. Told are deliveries by the clock, and for each second of the nodes' CPU, and
+Redis's CPU per say.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,14 +18,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import redis
 import yaml
 
-from tests.bench.servers import CACHE, HERE, LOAD_CPU, ROOT, SERVER_CPU, once
-from tests.bench.servers import install as install_peers
+from tests.bench.row import Result, Row
+from tests.bench.servers import CACHE, HERE, LOAD_CPU, NPM, ROOT, SERVER_CPU, install, once
 from tests.harness.redis import RedisServer
 from tests.harness.waiting import accepts, eventually, free_port
 
+LISTENERS = 500
 PACKAGES = ("socket.io@~4.8.1", "@socket.io/redis-adapter@^8.3.0", "redis@^4.7.0")
 
 
@@ -39,11 +35,12 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def published(port: int) -> int:
-    """How often something was published in a Redis so far."""
-    with redis.Redis(port=port) as client:
+def published(server: RedisServer) -> tuple[int, float]:
+    """How often something was published in a Redis so far, and the seconds of CPU that it has used."""
+    with server.client() as client:
         calls = client.info("commandstats").get("cmdstat_publish", {"calls": 0})["calls"]
-        return int(calls)
+        used = client.info("cpu")
+        return int(calls), used["used_cpu_user"] + used["used_cpu_sys"]
 
 
 def ahd(port: int, server: RedisServer, directory: Path) -> tuple[list[str], dict[str, str]]:
@@ -92,59 +89,46 @@ def started(name: str, directory: Path) -> Iterator[tuple[list[int], list[int], 
         yield ports, pids, server
 
 
-def measured(name: str, listeners: int, seconds: float, directory: Path) -> dict[str, float]:
+def measure(peer: str, seconds: float, rate: float) -> Result:
     """One run: deliveries a second, and for each second of the nodes' CPU; microseconds of Redis's CPU per say."""
-    with started(name, directory) as (ports, pids, server):
-        assert server.process is not None
-        redis_pid = server.process.pid
-        command = ["taskset", "-c", str(LOAD_CPU), str(CACHE / "sioload"), "fanout", "-n", str(listeners), "-k", "8"]
+    with tempfile.TemporaryDirectory() as name, started(peer, Path(name)) as (ports, pids, server):
+        command = ["taskset", "-c", str(LOAD_CPU), str(CACHE / "sioload"), "fanout", "-n", str(LISTENERS), "-k", "8"]
         command += ["-t", str(seconds), "-w", "2", "--stretch", "1"]
         loads = [
             subprocess.Popen([*command, "--port", str(port), "--pid", str(pid)], stdout=subprocess.PIPE)
             for port, pid in zip(ports, pids, strict=True)
         ]
         time.sleep(2 + seconds / 4)  # all are connected, and the load is on
-        said, used, redis_used = published(server.port), sum(map(cpu, pids)), cpu(redis_pid)
+        (said, redis_used), used, start = published(server), sum(map(cpu, pids)), time.monotonic()
         time.sleep(seconds / 2)
-        redis_us = (cpu(redis_pid) - redis_used) / max(published(server.port) - said, 1) * 1e6
-        busy = (sum(map(cpu, pids)) - used) / (seconds / 2)
+        (said_then, redis_then), then = published(server), time.monotonic()
+        busy = (sum(map(cpu, pids)) - used) / (then - start)
+        redis_us = (redis_then - redis_used) / max(said_then - said, 1) * 1e6
         results = [json.loads(load.communicate(timeout=60)[0]) for load in loads]
-        rate = sum(result["rate"] for result in results)
-        return {"rate": rate, "per_cpu_s": rate / busy, "redis_us": redis_us}
+        delivered = sum(result["rate"] for result in results)
+        # Each generator hears the says of both, and counts the other's as too many: whole rooms, or some are lost.
+        wrong = {
+            "errors": sum(result["errors"] for result in results),
+            "missing": -sum(result["missing"] for result in results) % LISTENERS,
+        }
+        return {"rate": delivered, "per_cpu_s": delivered / busy, "redis_us": redis_us, **wrong}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.cluster")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--listeners", type=int, default=500, help="on each of the two nodes")
-    given = parser.parse_args()
-    install_peers()
+def both() -> None:
+    """The generator, and Node with its adapter."""
+    install()
     (CACHE / "cluster").mkdir(parents=True, exist_ok=True)
     (CACHE / "cluster" / "package.json").write_text('{"private": true}')
-    install = ["npm", "install", "--prefix", "cluster", "--no-package-lock", "--no-audit", "--no-fund"]
-    once("cluster-node", [*install, "--loglevel=error", *PACKAGES])
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in SYSTEMS}
-    with tempfile.TemporaryDirectory() as directory:
-        for _ in range(given.rounds):
-            for name, results in found.items():
-                results.append(measured(name, given.listeners, given.seconds, Path(directory)))
-                print(name, {key: round(value, 1) for key, value in results[-1].items()}, file=sys.stderr, flush=True)
-    median = {
-        name: {key: statistics.median(result[key] for result in results) for key in results[0]}
-        for name, results in found.items()
-    }
-    mine, theirs = median["ahd"], median["node"]
-    print(f"| say over two nodes, {given.listeners} listeners each | ahd | Node, redis-adapter | ratio | target |")
-    print("| --- | --- | --- | --- | --- |")
-    for key, title, target in (
-        ("rate", "deliveries a second", "at least 4"),
-        ("per_cpu_s", "deliveries for each second of the nodes' CPU", "at least 4"),
-        ("redis_us", "Redis's CPU per say, µs", "at most 1"),
-    ):
-        print(f"| {title} | {mine[key]:,.0f} | {theirs[key]:,.0f} | {mine[key] / theirs[key]:.2f} | {target} |")
-    return 0
+    once("cluster-node", [*NPM, "--prefix", "cluster", *PACKAGES])
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+ROWS = (
+    Row(
+        "cluster", f"say over two nodes with Redis, {LISTENERS} listeners on each", measure, 4,
+        peers=("ahd", "node"), install=both,
+    ),
+    Row(
+        "cluster-redis", "the same, Redis's CPU per say", measure, 1,
+        peers=("ahd", "node"), key="redis_us", unit="µs", less=True, shares="cluster",
+    ),
+)  # fmt: skip
