@@ -60,10 +60,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ahd")
 
 PAGE = Path(__file__).parent / "page"
-THREADS, WAITING = 40, 1000
-"""Threads for plain functions, and calls that may wait for one."""
-IDLE, SLOW = 75.0, 30.0
-"""Seconds: an HTTP connection without a request, a body on its way."""
 LAST = 3.0
 """Seconds of `shutdown.timeout` that are kept for closing what the drain has left, at the most."""
 
@@ -94,7 +90,7 @@ class App:
         self.crowd = Crowd(config.limits, self.hits)
         self.rooms = Rooms(store, encode, _room_limits(config))
         self.actions = registry.load(config.actions.modules, config.actions.builtin, source)
-        self.threads = Threads(THREADS, WAITING)
+        self.threads = Threads(config.actions.threads, config.actions.waiting_calls)
         services = Services(
             cache=store.cache,
             rooms=ActionRooms(self.rooms),
@@ -104,7 +100,7 @@ class App:
             started_at=time.monotonic(),
             registry=self.actions,
         )
-        self.runner = Runner(self.actions.by_name, services, _action_settings(config), self.threads)
+        self.runner = Runner(self.actions.by_name, services, _action_settings(config), self.threads, self.hits)
         self.verbs = Verbs(self.rooms, self.runner, _words(config), store.immediate, self.spawn, self.hits)
         self.door = Door(self.verbs)
         self.authorize(*authorities(config, self.actions.by_name, source))
@@ -337,11 +333,22 @@ def _web(app: App) -> Server:
         others.append(Mount(plan.path, resource_service(plan.path, polling, browser.answer), polling.max_body))
         gate = Gate(sio.engine, proxies)
     app.site = site = pages.site(config.general, *others, resource=config.socket_io.path)
+    site.hits = app.hits
     client_of = _client_of(proxies)
     app.tornado = application(site, client_of)
-    server = http_server(app.tornado, IDLE, SLOW, site.largest_body)
-    direct = Direct(site, client_of, IDLE, SLOW)
-    app.front = front = Front(gate, server, direct, crowd=app.crowd, is_proxy=proxies.is_proxy)
+    limits = config.limits
+    times = limits.idle_timeout, limits.body_timeout
+    server = http_server(app.tornado, *times, site.largest_body, limits.head_size)
+    app.front = front = Front(
+        gate,
+        server,
+        Direct(site, client_of, *times, limits.head_size),
+        head_timeout=limits.head_timeout,
+        max_head=limits.head_size,
+        crowd=app.crowd,
+        is_proxy=proxies.is_proxy,
+        hits=app.hits,
+    )
     return Listener(front, section, context_for("httpServer", section, app.source))
 
 
@@ -364,6 +371,7 @@ def _tcp(app: App) -> Server:
         keep_alive=section.keep_alive,
         send_buffer=limits.send_buffer,
         drop_oldest=limits.slow_consumer == "dropOldest",
+        handshake_timeout=limits.head_timeout,
         pace=Pace.of(limits.message_rate, limits.message_burst, limits.refused_messages),
         params=app.runner.default_params,
     )

@@ -23,6 +23,7 @@ from ahd.core import errors
 from ahd.core.connection import Answer, Connection
 from ahd.core.driver import Raised, new_driver, suspended
 from ahd.core.errors import Code, Refused, StoreUnavailable
+from ahd.core.hits import Hits
 from ahd.core.message import JsonObject
 from ahd.core.permissions import CALL, Permissions
 
@@ -93,7 +94,15 @@ class Runner:
     `running` is how many are under way now, `started` how many calls there were since the start.
     """
 
-    def __init__(self, actions: Mapping[str, Action], services: Services, settings: Settings, threads: Threads) -> None:
+    def __init__(
+        self,
+        actions: Mapping[str, Action],
+        services: Services,
+        settings: Settings,
+        threads: Threads,
+        hits: Hits | None = None,
+    ) -> None:
+        self._hits = Hits() if hits is None else hits
         self._actions = actions
         self._services = services
         self._threads = threads
@@ -157,6 +166,8 @@ class Runner:
         if self._closing:
             return Failure(errors.SHUTTING_DOWN, Code.SHUTTING_DOWN)
         if connection.pending >= self._simultaneous:
+            id = connection.id
+            self._hits.hit("simultaneousActions", "too many actions of %s are under way", id, connection=id)
             return Failure(errors.TOO_MANY_PENDING, Code.TOO_MANY)
         action = self._actions.get(name) if name.__class__ is str else None
         if action is None:
@@ -227,6 +238,7 @@ class Runner:
             call.job = self._threads.submit(work)
             if call.job is None:
                 self._leave(call)
+                self._hits.hit("waitingCalls", "too many calls wait for a thread")
                 return Failure(errors.TOO_MANY_PENDING, Code.TOO_MANY)
         else:
             task = _task(self._in_task(call, begin), loop)

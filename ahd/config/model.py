@@ -135,6 +135,8 @@ class Actions:
 
     modules: tuple[str, ...]
     builtin: tuple[str, ...]
+    threads: int
+    waiting_calls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,12 @@ class Limits:
     request_burst: int
     connections: int
     connections_per_address: int
+    head_size: int
+    head_timeout: float
+    body_timeout: float
+    idle_timeout: float
+    namespace_timeout: float
+    upgrade_timeout: float
     waiting_verbs: int
     cache_entries: int
     cache_size: int

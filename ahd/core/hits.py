@@ -10,7 +10,11 @@ from ahd.core.pace import Bucket
 
 logger = logging.getLogger("ahd.limits")
 
-LIMITS = ("messageRate", "refusedMessages", "waitingVerbs", "connections", "connectionsPerAddress", "requestRate")
+LIMITS = (
+    "messageRate", "refusedMessages", "requestRate", "connections", "connectionsPerAddress", "headSize", "headTimeout",
+    "bodyTimeout", "namespaceTimeout", "upgradeTimeout", "waitingVerbs", "waitingCalls", "simultaneousActions",
+    "listeningRooms", "maxMessageSize", "max_http_buffer_size", "maxLineLength", "maxBodySize",
+)  # fmt: skip
 """The names of the bounds: the keys that set them. docs/limits.md has a row for each."""
 PAUSE = 10.0
 """Seconds between two log lines about one bound: who floods the server must not flood its log."""

@@ -129,6 +129,8 @@ TEXT_ACTION = "textAction"
 """`action` from a transport on which parameters are text; no event of docs/protocol.md."""
 CALLS = frozenset({ACTION, TEXT_ACTION})
 FAREWELLS = frozenset({"quit", "exit", "close"})
+LIMITS = {errors.TOO_MANY_ROOMS: "listeningRooms", errors.MESSAGE_TOO_LARGE: "maxMessageSize"}
+"""Errors that a bound is the reason of."""
 NAMES = frozenset({*VERBS, ACTION, *FAREWELLS})
 """Every event of docs/protocol.md that a client may send."""
 
@@ -309,6 +311,9 @@ class Verbs:
         try:
             return await self.table[verb](self, connection, data)
         except Refused as refused:
+            limit = LIMITS.get(refused.sentence)
+            if limit is not None:
+                self.hits.hit(limit, "%s: %s", connection.id, refused.sentence, connection=connection.id)
             return failed(refused.sentence)
         except StoreUnavailable:
             return failed(errors.STORE_UNAVAILABLE)

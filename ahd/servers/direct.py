@@ -30,14 +30,16 @@ class Site(Protocol):
 class Direct:
     """All connections that are served this way.
 
-    `idle` seconds without a request, `slow` for a head, or for a body that makes no progress, end a connection.
+    `idle` seconds without a request, `slow` for a head, or for a body that makes no progress, end a connection. A head
+    may have `max_head` bytes, as the front has it for the first one, and so may what else is no body, in one place.
     """
 
-    def __init__(self, site: Site, client_of: ClientOf, idle: float, slow: float) -> None:
+    def __init__(self, site: Site, client_of: ClientOf, idle: float, slow: float, max_head: int = 16384) -> None:
         self.site = site
         self.client_of = client_of
         self.idle = idle
         self.slow = slow
+        self.max_head = max_head
         self.ending = False
         """Each answer is the last of its connection."""
         self._connections: set[DirectConnection] = set()

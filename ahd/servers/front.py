@@ -24,6 +24,7 @@ from tornado import httputil
 from tornado.httpserver import HTTPServer
 
 from ahd.core.errors import CROWDED_ADDRESS, Disconnect
+from ahd.core.hits import Hits
 
 from . import httphead
 from .crowd import RETRY_AFTER, Crowd
@@ -70,6 +71,7 @@ class Front:
         max_head: int = 16384,
         crowd: Crowd | None = None,
         is_proxy: Callable[[str], bool] = _nobody,
+        hits: Hits | None = None,
     ) -> None:
         if not isinstance(http.request_callback, httputil.HTTPServerConnectionDelegate):
             raise TypeError("the HTTPServer must have a Tornado application")
@@ -81,6 +83,7 @@ class Front:
         self._max_head = max_head
         self._servers: list[asyncio.AbstractServer] = []
         self._paths: list[tuple[str, int]] = []
+        self._hits = Hits() if hits is None else hits
         self._crowd = crowd
         self._is_proxy = is_proxy
         #: Every connection, and the address that it is counted for.
@@ -304,6 +307,7 @@ class _Head(asyncio.Protocol):
             self._data = data if end >= 0 else bytearray(data)
         front = self._front
         if end > front._max_head or (end < 0 and len(self._data) > front._max_head):
+            front._hits.hit("headSize", "the head of a request from %s is too large", self._peer)
             self._refuse(431, _HEAD_TOO_BIG)
             return
         if end < 0:
@@ -403,6 +407,7 @@ class _Head(asyncio.Protocol):
         if self._refused or not self._data:
             self._transport.abort()
         else:
+            self._front._hits.hit("headTimeout", "the head of a request from %s does not come", self._peer)
             self._refuse(408, _HEAD_TOO_SLOW)
 
     def eof_received(self) -> None:

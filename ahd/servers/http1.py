@@ -16,7 +16,7 @@ import httptools
 
 from .http import CHUNK, FileBody, HttpRequest, HttpResponse, origin_form, status_line
 from .httphead import Scheme
-from .httprules import HEAD_TOO_LARGE, MAX_HEAD, NOT_HTTP, REST_TOO_LARGE, wrong
+from .httprules import HEAD_TOO_LARGE, NOT_HTTP, REST_TOO_LARGE, wrong
 
 if TYPE_CHECKING:
     from .direct import Direct
@@ -117,10 +117,10 @@ class DirectConnection(asyncio.Protocol):
                 self._refuse(400, NOT_HTTP)
         if not self._complete and not self._refused:
             if not self._over:
-                if len(self._head) > MAX_HEAD:
-                    self._refuse(431, HEAD_TOO_LARGE)
-            elif self._loose > MAX_HEAD:
-                self._refuse(431, REST_TOO_LARGE)
+                if len(self._head) > self._direct.max_head:
+                    self._refuse(431, HEAD_TOO_LARGE.format(limit=self._direct.max_head))
+            elif self._loose > self._direct.max_head:
+                self._refuse(431, REST_TOO_LARGE.format(limit=self._direct.max_head))
         self._advance()
         self._flush()
 
@@ -197,8 +197,8 @@ class DirectConnection(asyncio.Protocol):
         self._loose = 0
         if self._refused:
             return
-        if self._head_size + len(self._target) > MAX_HEAD:
-            self._refuse(431, HEAD_TOO_LARGE)
+        if self._head_size + len(self._target) > self._direct.max_head:
+            self._refuse(431, HEAD_TOO_LARGE.format(limit=self._direct.max_head))
             return
         fields = self._fields
         self._version = self._parser.get_http_version()

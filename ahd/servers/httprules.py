@@ -6,12 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-MAX_HEAD: Final = 16384
-"""Bytes of a request's head, as the front has it for the first one; and of what else is no body, in one place."""
-
 NOT_HTTP: Final = "This is not HTTP as it should be."
-HEAD_TOO_LARGE: Final = f"The head of a request may have {MAX_HEAD} bytes."
-REST_TOO_LARGE: Final = f"Trailers, and what stands between the chunks of a body, may have {MAX_HEAD} bytes."
+HEAD_TOO_LARGE: Final = "The head of a request may have {limit} bytes."
+REST_TOO_LARGE: Final = "Trailers, and what stands between the chunks of a body, may have {limit} bytes."
 NO_HOST: Final = "A request needs one Host."
 NO_VERSION: Final = "This server speaks HTTP/1.0 and HTTP/1.1."
 NO_CODING: Final = "The only transfer coding that is understood is chunked."

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
 from typing import Any
 
+from websockets.exceptions import ConnectionClosed
+
+from tests.harness.raw import WebSocket
 from tests.keys.proving import Node, Proof, Room, ask
 from tests.keys.web import WITH_ACTIONS
 
@@ -90,6 +95,81 @@ def handshakes(node: Node) -> Any:
     return node.polling().request().status
 
 
+def large_head(node: Node) -> Any:
+    """What a head of 3000 bytes is answered with, as the first of a connection and as a later one."""
+    connection = http.client.HTTPConnection("127.0.0.1", node.daemon.port, timeout=10)
+    statuses = []
+    for name in ("X-Small", "X-Large"):
+        connection.request("GET", "/api/randomNumber", headers={name: "x" * (3000 if name == "X-Large" else 1)})
+        answer = connection.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+    connection.close()
+    return [node.get("/", headers={"X-Large": "x" * 3000}).status, *statuses]
+
+
+def told_within(seconds: float, *parts: bytes) -> Any:
+    """What a socket gets that sends these parts, each after the answer to the one before, and nothing more: its first
+    line, "" when it is closed without one, None when nothing happens in time."""
+
+    def observe(node: Node) -> Any:
+        with socket.create_connection(("127.0.0.1", node.daemon.port), timeout=10) as client:
+            for part in parts[:-1]:
+                client.sendall(part)
+                assert client.recv(65536).startswith(b"HTTP/1.1 200")
+            client.sendall(parts[-1])
+            client.settimeout(seconds)
+            try:
+                return client.recv(65536).partition(b"\r\n")[0].decode()
+            except TimeoutError:
+                return None
+
+    return observe
+
+
+def without_a_namespace(node: Node) -> Any:
+    """Whether a session that connects to nothing is closed within 1.5 s."""
+    with WebSocket(node.url) as client:
+        client.open()
+        try:
+            client.receive(1.5)
+        except TimeoutError:
+            return False
+        except ConnectionClosed as closed:
+            return "" if closed.rcvd is None else closed.rcvd.reason
+
+
+def without_a_probe(node: Node) -> Any:
+    """Whether a WebSocket that is to take over a session, and says nothing, is closed within 1.5 s."""
+    session = node.polling()
+    session.connect()
+    with WebSocket(node.url, sid=session.sid) as client:
+        try:
+            client.receive(1.5)
+        except TimeoutError:
+            return False
+        except ConnectionClosed as closed:
+            session.post('42["detailsView"]')  # it lives on
+            return "" if closed.rcvd is None else closed.rcvd.reason
+
+
+def naps(node: Node) -> Any:
+    """Of three calls at once of an action that blocks its thread: how many ran at the same time as another, and how
+    many were refused."""
+    with node.websocket() as client:
+        for number in range(3):
+            client.send(f'42{number}["action",{{"action":"nap"}}]')
+        replies: list[Any] = []
+        while len(replies) < 3:
+            packet = str(client.receive())
+            if packet.startswith("43"):
+                replies.append(json.loads(packet[packet.index("[") :])[0])
+    refused = sum("error" in reply for reply in replies)
+    return max(reply.get("together", 0) for reply in replies), refused
+
+
+GET = b"GET /api/randomNumber HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /api/randomNumber HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"
 SMALL = {"limits": {"sendBuffer": 1024}}
 SLOW = {"limits": {"messageRate": 0.001, "messageBurst": 5, "refusedMessages": 10}}
 REDIS: dict[str, Any] = {"redis": {"enable": True, "port": redis_port}}
@@ -109,5 +189,20 @@ LIMITS = [
     Proof(("limits", "requestBurst"), 1, statuses(2), [200, 200], [200, 429], base={"limits": {"requestRate": 0.001}}),
     Proof(("limits", "connections"), 2, handshakes, 200, 503),
     Proof(("limits", "connectionsPerAddress"), 2, handshakes, 200, 429),
+    Proof(("limits", "headSize"), 2048, large_head, [200, 200, 200], [431, 200, 431]),
+    Proof(("limits", "headTimeout"), 0.3, told_within(1.5, GET[:20]), None, "HTTP/1.1 408 Request Timeout"),
+    Proof(("limits", "bodyTimeout"), 0.3, told_within(2.5, POST), None, "HTTP/1.1 408 Request Timeout"),
+    Proof(("limits", "idleTimeout"), 0.3, told_within(2.5, GET, b""), None, ""),
+    Proof(("limits", "namespaceTimeout"), 0.3, without_a_namespace, False, "no namespace was connected in time"),
+    Proof(("limits", "upgradeTimeout"), 0.3, without_a_probe, False, "the upgrade took too long"),
+    Proof(("actions", "threads"), 1, naps, (3, 0), (1, 0), base=WITH_ACTIONS),
+    Proof(
+        ("actions", "waitingCalls"),
+        0,
+        naps,
+        (1, 0),
+        (1, 2),
+        base={"actions": {**WITH_ACTIONS["actions"], "threads": 1}},
+    ),
     Proof(("limits", "waitingVerbs"), 5, refused_behind_redis, 0, 14, base=REDIS),
 ]

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 import engineio
 
 from ahd.codec import encode
-from ahd.core.errors import CLOSING_CODES, PING_TIMEOUT, SERVER_SHUTDOWN, SLOW_CONSUMER, Disconnect, bad_packet
+from ahd.core.errors import (
+    CLOSING_CODES,
+    PING_TIMEOUT,
+    SERVER_SHUTDOWN,
+    SLOW_CONSUMER,
+    TOO_LARGE,
+    Disconnect,
+    bad_packet,
+)
 from ahd.core.pace import Bucket, Pace
 from ahd.servers.crowd import Crowd
 
@@ -37,8 +45,6 @@ logger = logging.getLogger("ahd.socketio")
 
 LINGER = 5.0
 """Seconds for which a closed polling session keeps what is unsent for one last poll."""
-CONNECT_TIME = 45.0
-"""Seconds in which a client must connect to a namespace, as Socket.IO's connectTimeout."""
 
 
 class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has no types
@@ -102,6 +108,8 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
         self.send_buffer = limits.send_buffer
         self.drop_oldest = limits.slow_consumer == "dropOldest"
         self.crowd.configure(limits)
+        self.namespace_timeout = limits.namespace_timeout
+        self.upgrade_timeout = limits.upgrade_timeout
         self.pace = Pace.of(limits.message_rate, limits.message_burst, limits.refused_messages)
         for socket in self.sockets.values():
             self._watch(socket)
@@ -129,7 +137,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
             socket.raw = None if self.compresses(ws) else ws
             socket.upgraded = True
         socket.put(b'0{"sid":"' + sid.encode() + self._open_head + upgrades + self._open_tail)
-        self.wheel.put(socket, self.ping_interval)
+        self.wheel.put(socket, min(self.ping_interval, self.namespace_timeout))
         return socket
 
     def compresses(self, ws: WebSocket) -> bool:
@@ -221,8 +229,12 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
             self.lingering.pop(socket.sid, None)
         elif socket.awaiting_pong:
             self.dismiss(socket, PING_TIMEOUT, self.reason.PING_TIMEOUT)
-        elif not socket.joined and self.now() - socket.opened > CONNECT_TIME:
+        elif not socket.joined and self.now() - socket.opened >= self.namespace_timeout:
+            self.hits.hit("namespaceTimeout", "%s connects to no namespace", socket.sid, connection=socket.sid)
             self.fail(socket, "no namespace was connected in time")
+        elif self.now() - socket.opened < self.ping_interval - self.wheel.grain:
+            # It was looked at for the namespace alone: its first heartbeat is not due yet.
+            self.wheel.put(socket, socket.opened + self.ping_interval - self.now())
         else:
             socket.awaiting_pong = True
             if socket.raw is not None and self.turn.group is None:
@@ -247,6 +259,8 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
         """Write down what a client has done that it may not."""
         extra = {"event": why.code, "connection": socket.sid, "why": logged}
         logger.info("%s: %s", socket.sid, logged, extra=extra)
+        if why.code == TOO_LARGE:
+            self.hits.hit("max_http_buffer_size", "%s: %s", socket.sid, logged, connection=socket.sid)
 
     def dismiss(self, socket: EngineSocket, why: Disconnect, reason: str = "", retry_after: int | None = None) -> None:
         """Tell a client why it is closed, and whether to come back, and end its session. Again is no error.

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .engine import Engine
     from .websocket import WebSocket
 
-UPGRADE_TIME = 10.0
-"""Seconds in which an upgrade must be through, as Engine.IO's upgradeTimeout."""
 PROBE = b"2probe"
 PROBED = b"3probe"
 UPGRADE = b"5"
@@ -97,7 +95,7 @@ class Probe:
         self._engine = engine
         self._socket = socket
         self._ws = ws
-        self._timer = asyncio.get_running_loop().call_later(UPGRADE_TIME, self._late)
+        self._timer = asyncio.get_running_loop().call_later(engine.upgrade_timeout, self._late)
         self._probed = False
         ws.request = None
 
@@ -136,4 +134,5 @@ class Probe:
         """Nothing is kept back."""
 
     def _late(self) -> None:
+        self._engine.hits.hit("upgradeTimeout", "the upgrade of %s takes too long", self._socket.sid)
         self._ws.close(1002, "the upgrade took too long")

@@ -24,7 +24,7 @@ class Wheel:
     """
 
     def __init__(self, grain: float, due: Callable[[Due], None]) -> None:
-        self._grain = grain
+        self.grain = grain
         self._due = due
         self._buckets: dict[int, set[Due]] = {}
         self._turned = 0
@@ -34,8 +34,8 @@ class Wheel:
     def start(self) -> None:
         """Begin to turn."""
         self._loop = asyncio.get_running_loop()
-        self._turned = int(self._loop.time() / self._grain)
-        self._timer = self._loop.call_later(self._grain, self._turn)
+        self._turned = int(self._loop.time() / self.grain)
+        self._timer = self._loop.call_later(self.grain, self._turn)
 
     def stop(self) -> None:
         """Turn no more; what is held stays."""
@@ -46,7 +46,7 @@ class Wheel:
     def put(self, item: Due, delay: float) -> None:
         """Hold an item for `delay` seconds, instead of whatever it was held for."""
         assert self._loop is not None, "the wheel has not been started"
-        slot = max(math.ceil((self._loop.time() + delay) / self._grain), self._turned + 1)
+        slot = max(math.ceil((self._loop.time() + delay) / self.grain), self._turned + 1)
         if item.slot == slot:
             return
         self.take(item)
@@ -65,7 +65,7 @@ class Wheel:
 
     def _turn(self) -> None:
         assert self._loop is not None
-        now = int(self._loop.time() / self._grain)
+        now = int(self._loop.time() / self.grain)
         # A clock that stood still for long (a suspended machine) has many empty slots behind it: look at those in use.
         slots = range(self._turned + 1, now + 1)
         if len(slots) > len(self._buckets):
@@ -80,4 +80,4 @@ class Wheel:
                     self._due(item)
                 except Exception:
                     logger.exception("a heartbeat failed")
-        self._timer = self._loop.call_later(self._grain, self._turn)
+        self._timer = self._loop.call_later(self.grain, self._turn)

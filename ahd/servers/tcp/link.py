@@ -130,6 +130,7 @@ class TcpLink(asyncio.Protocol):
             elif line is Mark.END:
                 verb, data = "quit", {}
             else:
+                server.hits.hit("maxLineLength", "%s sends a line that is too long", connection.id)
                 verb, data = MALFORMED, {"error": TOO_LONG.format(max=server.settings.max_line_length)}
             if verb not in FAREWELLS:
                 self._owed += 1

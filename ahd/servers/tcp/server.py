@@ -33,8 +33,6 @@ logger = logging.getLogger("ahd.tcp")
 LISTEN_BACKLOG = 1024
 CORK = 65536
 """Bytes that a link collects at most before it writes them though more may follow in the same turn."""
-HANDSHAKE_TIMEOUT = 10.0
-"""Seconds for a client's TLS handshake."""
 LAST_WORDS = 1.0
 """Seconds that a drain waits for clients to take the last of what they were sent."""
 KEEP_ALIVE_PROBES = 3
@@ -44,13 +42,14 @@ KEEP_ALIVE_PROBES = 3
 class TcpSettings:
     """What the file says. Sizes in bytes; `keep_alive` in seconds, 0 for none; `params` are every connection's first
     parameters; `drop_oldest` says what happens to a slow reader's says (else it is disconnected); `pace` bounds how
-    fast a client may send."""
+    fast a client may send; `handshake_timeout` is TLS's, in seconds."""
 
     max_line_length: int
     keep_alive: int
     send_buffer: int
     drop_oldest: bool
     params: Mapping[str, Any]
+    handshake_timeout: float = 10.0
     pace: Pace | None = None
 
 
@@ -142,7 +141,7 @@ class TcpServer:
 
     async def _listen(self, **where: Any) -> None:
         if self._tls is not None:
-            where["ssl_handshake_timeout"] = HANDSHAKE_TIMEOUT
+            where["ssl_handshake_timeout"] = self.settings.handshake_timeout
         unix = "sock" in where and where["sock"].family == socket.AF_UNIX
         create: Callable[..., Any] = self.loop.create_unix_server if unix else self.loop.create_server
         listener = await create(lambda: TcpLink(self), ssl=self._tls, backlog=LISTEN_BACKLOG, **where)
@@ -185,7 +184,7 @@ class TcpServer:
     # -- for the links
 
     def opened(self, link: TcpLink, transport: asyncio.Transport) -> None:
-        """A client is there; whether it is let in is its link's to find out."""
+        """A client is there, or turned away; whether it is let in is its link's to find out."""
         settings = self.settings
         # What does not fit into one half waits in the other, where it may still be dropped.
         transport.set_write_buffer_limits(high=settings.send_buffer // 2)

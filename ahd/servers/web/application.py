@@ -163,19 +163,21 @@ def _unlogged(handler: RequestHandler) -> None:
     """Requests are told of by `Site.observe`."""
 
 
-def http_server(application: Application, idle: float, slow: float, max_body: int) -> HTTPServer:
+def http_server(
+    application: Application, idle: float, slow: float, max_body: int, max_head: int = _LARGEST_HEAD
+) -> HTTPServer:
     """The HTTP server that the front hands connections to.
 
     `idle` seconds without a request and `slow` seconds for a body end a connection; `max_body` bytes is the largest
-    body of any mount, the bound above the mounts' own.
+    body of any mount, the bound above the mounts' own; `max_head` that of a later request's head.
     """
     return HTTPServer(
         application,
         idle_connection_timeout=idle,
         body_timeout=slow,
-        max_header_size=_LARGEST_HEAD,
+        max_header_size=max_head,
         max_body_size=max_body,
-        max_buffer_size=max_body + _LARGEST_HEAD,
+        max_buffer_size=max_body + max_head,
     )
 
 

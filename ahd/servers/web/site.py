@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
+from ahd.core.hits import Hits
 from ahd.servers.http import HttpRequest, HttpResponse, HttpService
 from ahd.servers.web import documents
 
@@ -14,6 +15,10 @@ logger = logging.getLogger("ahd.web")
 
 Observe = Callable[[HttpRequest, HttpResponse, float], None]
 """Told of every answer: request, response, seconds it took. Must not raise."""
+
+
+LIMITS = {408: "bodyTimeout", 413: "maxBodySize", 431: "headSize"}
+"""The bounds that answers without a service are about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class Site:
         self._left: tuple[str, ...] = ()
         self._nothing = Mount("", _nothing_here)
         self.observe: Observe | None = None
+        self.hits: Hits | None = None
         self.configure(headers, server_error)
 
     def configure(self, headers: Mapping[str, str], server_error: str) -> None:
@@ -91,6 +97,9 @@ class Site:
 
     def refuse(self, request: HttpRequest, status: int, sentence: str) -> HttpResponse:
         """The answer to a request that no service shall see."""
+        limit = LIMITS.get(status)
+        if limit is not None and self.hits is not None:
+            self.hits.hit(limit, "%s: %s", request.remote_address, sentence)
         return self._dressed(request, documents.error(request, status, sentence), perf_counter())
 
     async def _later(self, request: HttpRequest, answer: Awaitable[HttpResponse], started: float) -> HttpResponse:
