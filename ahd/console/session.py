@@ -21,6 +21,10 @@ FAREWELL_TIMEOUT = 5.0
 ENDS = ("quit", "exit", "close")
 
 
+class Interrupted(Exception):
+    """Ctrl-C while a line is typed. A KeyboardInterrupt in a task would end the whole loop."""
+
+
 class Session:
     """One run of the console. `json_lines`: every event as `{"event": …, "data": …}`, one a line."""
 
@@ -138,7 +142,9 @@ class Session:
         except OSError:
             pass  # no home to write in: the history lasts as long as the session
         completer = WordCompleter(sorted({*WORDS, *self.actions, "help"}), sentence=True)
-        prompt: PromptSession[str] = PromptSession(history=history, completer=completer, complete_while_typing=False)
+        prompt: PromptSession[str] = PromptSession(
+            history=history, completer=completer, complete_while_typing=False, interrupt_exception=Interrupted
+        )
         with patch_stdout():
             while True:
                 typing = asyncio.ensure_future(prompt.prompt_async("> "))
@@ -150,7 +156,7 @@ class Session:
                     return 1
                 try:
                     line = typing.result()
-                except KeyboardInterrupt:
+                except Interrupted:
                     continue
                 except EOFError:
                     line = "quit"

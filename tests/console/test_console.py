@@ -183,6 +183,43 @@ def test_a_terminal(both: Daemon, connect: Connect, tmp_path: Path) -> None:
     assert "randomNumber" in (tmp_path / "ahd" / "console-history").read_text()
 
 
+def test_a_terminal_completes_and_helps(start_daemon: StartDaemon, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from ahd import action\n\n@action\nasync def greetAll() -> dict:\n    return {}\n"
+    )
+    daemon = start_daemon({"tcpServer": {"enable": True}, "actions": {"modules": [str(tmp_path / "mine.py")]}})
+    for address in (daemon.address("socket"), daemon.url):
+        terminal = Terminal(tmp_path, address)
+        terminal.expect(">")
+        # A verb, and an action of the server's own.
+        terminal.type("roomV\t")
+        terminal.expect("iew")
+        terminal.type("\r")
+        terminal.expect('"membersCount": 1')
+        terminal.expect(">")
+        terminal.type("greetA\t")
+        terminal.expect("ll")
+        # Ctrl-C throws the line away, and nothing else.
+        terminal.type("\x03")
+        terminal.expect(">")
+        terminal.type("help\r")
+        terminal.expect("roomChange ROOM")
+        terminal.expect(">")
+        terminal.type("nope\r")
+        terminal.expect("error: Error: nope is not a known action.")
+        terminal.expect(">")
+        terminal.type("quit\r")
+        assert terminal.wait() == 0
+    terminal = Terminal(tmp_path, daemon.url, "--json")
+    terminal.expect('{"event": "welcome", "data": {"welcome": "Hello! Welcome to the ahd api", ')
+    terminal.expect(">")
+    terminal.type("detailsView\r")
+    terminal.expect('{"event": "response", "data": {"context": "response", "status": "OK", "details": ')
+    terminal.expect(">")
+    terminal.type("\x04")
+    assert terminal.wait() == 0
+
+
 def test_a_terminal_whose_server_goes(start_daemon: StartDaemon, tmp_path: Path) -> None:
     daemon = start_daemon({"tcpServer": {"enable": True}})
     terminal = Terminal(tmp_path, daemon.address("socket"))

@@ -7,7 +7,6 @@ so that it is counted and answered in its turn like any other.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -59,8 +58,6 @@ IAC, WILL, DONT, SB, SE, FIRST_COMMAND = 0xFF, 0xFB, 0xFE, 0xFA, 0xF0, 0xEC
 INTERRUPTS = frozenset({0xEC, 0xED, 0xEE, 0xF4})
 """Telnet's end of file, suspend, abort and interrupt process (RFC 854, RFC 1184): what Ctrl-C and Ctrl-D become."""
 
-_SPECIAL = re.compile(rb"[\x03\x04\xff]")
-
 
 class Mark(Enum):
     """What stands among the lines without being one."""
@@ -101,8 +98,13 @@ class Lines:
         if self._ended:
             return []
         ended = False
-        if self._telnet is not _Telnet.TEXT or _SPECIAL.search(data) is not None:
+        # An integer is looked for much quicker than bytes of length 1.
+        if self._telnet is not _Telnet.TEXT or IAC in data or CTRL_D in data or CTRL_C in data:
             data, ended = self._without_telnet(data)
+        elif data.find(b"\n") == len(data) - 1 <= self._limit and not self._rest and not self._skipping and data:
+            # One whole line, as nearly always.
+            line = data[:-2] if data.endswith(b"\r\n") else data[:-1]
+            return [line] if line and not line.isspace() else []
         found: list[bytes | Mark] = []
         *ends, rest = data.split(b"\n")
         if ends:
@@ -178,11 +180,16 @@ def parse(line: bytes, decode: Callable[[bytes], Any]) -> Request:
     A line that begins with `{` (or, wrongly, `[`) is JSON; every other one is words.
     """
     line = line.lstrip()
-    if line[:1] in (b"{", b"["):
+    if line.startswith((b"{", b"[")):
         try:
             value = decode(line)
         except (ValueError, RecursionError):
             return malformed(NOT_JSON if _is_utf8(line) else NOT_UTF8)
+        if type(value) is dict and len(value) == 2 and "action" in value:
+            params = value.get("params")
+            if type(params) is dict:  # as nearly always
+                params["action"] = value["action"]
+                return ACTION, params
         return _object(value)
     try:
         text = line.decode()

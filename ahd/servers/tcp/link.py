@@ -72,7 +72,7 @@ class TcpLink(asyncio.Protocol):
         self._cork: list[bytes] = []
         self._corked = 0
         self._working = False
-        self._held: deque[bytes | Mark] | None = None
+        self._held: list[bytes | Mark] | None = None
         self._resuming = False
         self._paused = False
         self._behind: deque[tuple[bytes, bool]] | None = None
@@ -107,7 +107,7 @@ class TcpLink(asyncio.Protocol):
         if self._held is not None:
             self._held.extend(lines)
         elif lines:
-            self._work(deque(lines))
+            self._work(lines)
 
     def eof_received(self) -> bool:
         """The client sends no more; it is still told what it is owed (not over TLS, which has no half-closed state)."""
@@ -115,16 +115,20 @@ class TcpLink(asyncio.Protocol):
         self._end_when_quit()
         return not self._server.secure
 
-    def _work(self, lines: deque[bytes | Mark]) -> bool:
+    def _work(self, lines: list[bytes | Mark]) -> bool:
         """Work through lines until one must wait; whether none does."""
         server, connection = self._server, self.connection
         receive, decode, answer = server.verbs.receive, server.decode, self.answer
         self._working = True
-        while lines and self._ending is None:
-            if self._paused or (connection.backlog is not None and len(connection.backlog) >= BACKLOG) or self._busy():
-                self._hold(lines)
+        for at, line in enumerate(lines):
+            if self._ending is not None:
                 break
-            line = lines.popleft()
+            backlog, entering = connection.backlog, self.entry
+            # A token that is looked at holds up what comes behind it.
+            waits = self._paused or (entering is not None and entering.busy)
+            if waits or (backlog is not None and len(backlog) >= BACKLOG):
+                self._hold(lines[at:])
+                break
             if type(line) is bytes:
                 verb, data = parse(line, decode)
             elif line is Mark.END:
@@ -144,11 +148,7 @@ class TcpLink(asyncio.Protocol):
         self._end_when_quit()
         return self._held is None
 
-    def _busy(self) -> bool:
-        """Whether its token is being looked at: what comes behind it waits."""
-        return self.entry is not None and self.entry.busy
-
-    def _hold(self, lines: deque[bytes | Mark]) -> None:
+    def _hold(self, lines: list[bytes | Mark]) -> None:
         if self._held is None:
             self._held = lines
             if self._transport is not None:
@@ -200,6 +200,9 @@ class TcpLink(asyncio.Protocol):
         # Raises for what has no JSON form; then another answer comes.
         line = self._server.encode(reply) + END
         self._owed -= 1
+        if self._working and not (self._paused or self._finished):
+            self._collect(line)
+            return
         self._put(line)
         if not self._working:
             if self._held is not None:
