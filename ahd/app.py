@@ -141,7 +141,7 @@ class App:
 
     def describe(self) -> bytes:
         """The OpenAPI document of the actions, as JSON."""
-        return encode(openapi(self.actions.by_name, self.config.common_web, self.config.general))
+        return encode(openapi(self.actions.by_name, self.config.common_web, self.config.general, self.config.auth))
 
     def authorize(self, authenticator: Authenticator | None, permissions: Permissions | None) -> None:
         """Judge clients by these from now on; those who came with a token that is gone are closed."""

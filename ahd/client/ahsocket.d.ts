@@ -25,7 +25,9 @@ export interface Options {
   /** Where Socket.IO is served; default "/socket.io". */
   path?: string;
   transports?: string[];
-  /** Sent when connecting, for servers that ask who a client is. */
+  /** Shown when connecting, to servers that ask for a token; a function is asked at each connection. */
+  token?: string | (() => string | Promise<string>);
+  /** Sent when connecting, instead of `token`. */
   auth?: { [key: string]: any } | ((callback: (data: object) => void) => void);
   /** Further options of Socket.IO's client. */
   [option: string]: any;

@@ -43,6 +43,17 @@
   const NO_RESPONSE = "no response in time";
   const NO_WELCOME = "the server did not welcome the connection in time";
 
+  /** Socket.IO's `auth` for a token, or for a function that gives one or a Promise of one; asked at each connection. */
+  function showing(token) {
+    if (typeof token !== "function") return { token };
+    return (next) => {
+      new Promise((resolve) => resolve(token())).then(
+        (given) => next({ token: given }),
+        () => next({}), // the server says that it needs one
+      );
+    };
+  }
+
   /** The smallest emitter that does: listeners are called in order, and one may be removed while they are. */
   class Emitter {
     constructor() {
@@ -110,7 +121,8 @@
    */
   class AHsocket extends Emitter {
     /**
-     * @param {object|Function} [options] DEFAULTS above, `io` (Socket.IO's io function, when it is not global), and all
+     * @param {object|Function} [options] DEFAULTS above, `token` (text, or a function that gives it, or a Promise of it,
+     *   for each connection), `io` (Socket.IO's io function, when it is not global), and all
      *   options of Socket.IO's client; under socket.io.js from ahd also those of Socket.IO 0.9 ("resource", …)
      * @param {Function} [connectCallback] called with the details the first time the connection can be used
      */
@@ -150,7 +162,10 @@
       this._welcomeTimer = null;
       if (typeof connectCallback === "function") this.once("connected", connectCallback);
 
-      const { url, responseTimeout, io: _, ...forSocketIo } = this.options;
+      const { url, responseTimeout, token, io: _, ...forSocketIo } = this.options;
+      if (token !== undefined && token !== null) forSocketIo.auth = showing(token);
+      /** Whether each attempt to connect may show another token. */
+      this._freshTokens = typeof forSocketIo.auth === "function" && typeof token !== "string";
       // The way back is AHsocket's own: it tells how long it waits, and spreads what a `bye` asks for.
       Object.assign(forSocketIo, { forceNew: true, reconnection: false, autoConnect: false });
       /** Socket.IO's socket. Verbs sent past AHsocket would upset the count. */
@@ -326,7 +341,10 @@
       });
       this.ws.on("connect_error", (error) => {
         this.emit("error", error);
-        this._connectFailed(error.message);
+        // With the same token the answer would be the same: the server is not asked again and again.
+        const refused = error.data && error.data.reconnect === false && !this._freshTokens;
+        if (refused) this._end(error.message);
+        else this._connectFailed(error.message);
       });
       this.ws.on("disconnect", (reason) => this._lost(reason));
       this._online = () => {

@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(describe.markdown(actions, config), end="")
         return 0
     if arguments.kind == "openapi":
-        document = describe.openapi(actions, config.common_web, config.general)
+        document = describe.openapi(actions, config.common_web, config.general, config.auth)
     else:
         document = describe.asyncapi(actions, config)
     print(json.dumps(document, indent=2, ensure_ascii=False))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 from urllib.parse import SplitResult
 
-from ahd.codec import decode
+from ahd.codec import decode, encode
 
 from .commands import to_event
 
@@ -43,20 +43,21 @@ class Client(Protocol):
         """End it, if it has not ended. Idempotent."""
 
 
-def client(url: SplitResult, transports: list[str], tls: ssl.SSLContext) -> Client:
-    """The client for an address."""
+def client(url: SplitResult, transports: list[str], tls: ssl.SSLContext, token: str | None = None) -> Client:
+    """The client for an address, which shows this token."""
     if url.scheme in ("tcp", "tls"):
-        return LineClient(url, tls if url.scheme == "tls" else None)
-    return SocketIoClient(url, transports, tls)
+        return LineClient(url, tls if url.scheme == "tls" else None, token)
+    return SocketIoClient(url, transports, tls, token)
 
 
 class LineClient:
     """Lines over TCP or TLS."""
 
-    def __init__(self, url: SplitResult, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, url: SplitResult, tls: ssl.SSLContext | None, token: str | None = None) -> None:
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._host, self._port = url.hostname or "127.0.0.1", url.port or 5000
         self._tls = tls
+        self._token = token
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
 
@@ -68,7 +69,30 @@ class LineClient:
             raise ConnectError(f"no answer within {TIMEOUT:g} s") from None
         except OSError as error:
             raise ConnectError(reason(error)) from None
+        if self._token is not None and self._writer is not None:
+            await self._authenticate(reader, self._writer, deliver)
         self._reading = asyncio.create_task(self._read(reader, deliver))
+
+    async def _authenticate(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, deliver: Deliver) -> None:
+        """Show the token and wait for the reply to it; what else comes meanwhile is delivered."""
+        writer.write(encode({"auth": {"token": self._token}}) + b"\r\n")
+        try:
+            while line := await asyncio.wait_for(reader.readline(), TIMEOUT):
+                data = decode(line)
+                event = _event(data)
+                if event == "response":
+                    if "error" in data:
+                        raise ConnectError(data["error"])
+                    return
+                if event != "authentication":
+                    deliver(event, data)
+        except TimeoutError:
+            raise ConnectError(f"no answer to the token within {TIMEOUT:g} s") from None
+        except OSError as error:
+            raise ConnectError(reason(error)) from None
+        except ValueError:
+            raise ConnectError("it does not speak lines of JSON") from None
+        raise ConnectError("it has closed the connection")
 
     async def _read(self, reader: asyncio.StreamReader, deliver: Deliver) -> None:
         try:
@@ -103,12 +127,13 @@ class LineClient:
 class SocketIoClient:
     """Socket.IO, with python-socketio's client. The path of the address is the server's `resource`."""
 
-    def __init__(self, url: SplitResult, transports: list[str], tls: ssl.SSLContext) -> None:
+    def __init__(self, url: SplitResult, transports: list[str], tls: ssl.SSLContext, token: str | None = None) -> None:
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._url = f"{url.scheme}://{url.netloc}"
         self._path = url.path.strip("/") or "socket.io"
         self._transports = transports
         self._tls = tls
+        self._auth = None if token is None else {"token": token}
         self._session: Any = None
         self._sio: Any = None
 
@@ -136,12 +161,23 @@ class SocketIoClient:
 
         self._sio.on("*", on_event)
         self._sio.on("disconnect", on_disconnect)
+        refusals: list[str] = []
+
+        async def on_refusal(data: Any = None) -> None:
+            if isinstance(data, dict) and isinstance(data.get("message"), str):
+                refusals.append(data["message"])
+
+        self._sio.on("connect_error", on_refusal)
         try:
             await self._sio.connect(
-                self._url, socketio_path=self._path, transports=self._transports, wait_timeout=TIMEOUT
+                self._url,
+                socketio_path=self._path,
+                transports=self._transports,
+                auth=self._auth,
+                wait_timeout=TIMEOUT,
             )
         except socketio.exceptions.ConnectionError as error:
-            raise ConnectError(str(error) or "it does not speak Socket.IO") from None
+            raise ConnectError(refusals[-1] if refusals else str(error) or "it does not speak Socket.IO") from None
         except (OSError, ValueError, aiohttp.ClientError) as error:
             raise ConnectError(reason(error)) from None
 
@@ -173,6 +209,8 @@ def _event(data: Any) -> str:
         return "welcome"
     if data.get("context") == "response":
         return "response"
+    if "authentication" in data:
+        return "authentication"
     if "reconnect" in data:
         return "closing"
     return "say" if data.get("context") in ("user", "api") and "error" not in data else "error"

@@ -9,7 +9,7 @@ from typing import Any
 from ahd.codec import decode
 from ahd.core.message import JsonObject
 from ahd.core.verbs import ACTION, FAREWELLS, NAMES, TEXT_ACTION
-from ahd.servers.tcp.framing import MALFORMED, REST, Request, parse, words
+from ahd.servers.tcp.framing import AUTHENTICATE, MALFORMED, REST, Request, parse, words
 
 WORDS = (*REST, "paramAdd")
 """What completion knows without asking the server, whose actions come to it."""
@@ -22,6 +22,7 @@ listenToRoom ROOM             hear another room, without being in it
 silenceRoom ROOM              hear it no more
 detailsView                   what the server knows of you
 NAME KEY=VALUE …              call an action (actionsView tells which there are)
+authenticate TOKEN            show a token (over tcp and tls; else --token)
 paramAdd KEY=VALUE, paramView KEY, paramDelete KEY, paramsView, paramsDelete
                               parameters for every later action (over tcp and tls)
 quit                          end
@@ -56,6 +57,12 @@ def owes_reply(line: str) -> bool:
         return True
 
 
+def shows_token(line: str) -> bool:
+    """Whether a line is there to show a token, so that it must not be kept."""
+    words_of = line.split(maxsplit=1)
+    return bool(words_of) and (words_of[0] == AUTHENTICATE or (line.lstrip().startswith("{") and '"token"' in line))
+
+
 def _action(line: str) -> JsonObject:
     try:
         name, *assignments = shlex.split(line)
@@ -83,6 +90,8 @@ def shown(event: str, data: Any) -> str:
         return f"{event}: {json.dumps(data, ensure_ascii=False)}"
     if event == "welcome":
         return f"{data.get('welcome')} (room {data.get('room')})"
+    if event == "authentication":
+        return "the server asks for a token: authenticate TOKEN, or start with --token"
     if event == "say" and "message" in data:
         message = data["message"]
         text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)

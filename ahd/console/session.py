@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from .clients import Client
-from .commands import HELP, WORDS, CommandError, owes_reply, shown
+from .commands import HELP, WORDS, CommandError, owes_reply, shown, shows_token
 
 REPLY_TIMEOUT = 60.0
 """Seconds a script waits for a reply."""
@@ -137,8 +137,16 @@ class Session:
         await self.say("actionsView")
         self._quiet = False
         history: History = InMemoryHistory()
+
+        class WithoutTokens(FileHistory):
+            """A history on disk in which no token stands."""
+
+            def store_string(self, string: str) -> None:
+                if not shows_token(string):
+                    super().store_string(string)
+
         try:
-            history = FileHistory(str(history_file()))
+            history = WithoutTokens(str(history_file()))
         except OSError:
             pass  # no home to write in: the history lasts as long as the session
         completer = WordCompleter(sorted({*WORDS, *self.actions, "help"}), sentence=True)

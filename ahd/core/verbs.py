@@ -200,6 +200,14 @@ class Verbs:
         else:
             self._take(connection, verb, data, count, answer)
 
+    def too_fast(self, connection: Connection, verb: str, data: Any, answer: Answer) -> bool:
+        """Whether a verb that a server takes itself has come too fast; it is answered then."""
+        bucket = connection.bucket
+        if bucket is None or bucket.take(monotonic()):
+            return False
+        self._refuse(connection, bucket, verb, data, answer)
+        return True
+
     def _refuse(self, connection: Connection, bucket: Bucket, verb: str, data: Any, answer: Answer) -> None:
         """Answer a verb that came too fast; who goes on for too long is closed."""
         connection.count += 1

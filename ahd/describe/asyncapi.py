@@ -9,6 +9,7 @@ from ahd.actions.action import Action
 from ahd.actions.kinds import JsonSchema
 from ahd.config.model import Config
 from ahd.describe.schemas import params_schema
+from ahd.describe.security import SCHEME, scheme
 from ahd.describe.verbs import EVENTS, FAREWELLS, VERBS, action_reply, reply
 
 _CHANNEL = "#/channels/socket"
@@ -65,7 +66,7 @@ def asyncapi(actions: Mapping[str, Action], config: Config) -> JsonSchema:
             "messages": [{"$ref": f"{_CHANNEL}/messages/{key}"}],
         }
     host = f"[{http.bind_ip}]" if ":" in http.bind_ip else http.bind_ip
-    return {
+    document: JsonSchema = {
         "asyncapi": "3.0.0",
         "info": {
             "title": general.server_name,
@@ -92,3 +93,10 @@ def asyncapi(actions: Mapping[str, Action], config: Config) -> JsonSchema:
         },
         "operations": operations,
     }
+    token = scheme(config.auth)
+    if token is not None:
+        how = "`auth: {token}` of Socket.IO's CONNECT, or the header `Authorization: Bearer TOKEN` of the handshake"
+        end = "." if config.auth.required else "; without it a client is anonymous."
+        document["components"] = {"securitySchemes": {SCHEME: {**token, "description": f"{how}{end}"}}}
+        document["servers"]["socket"]["security"] = [{"$ref": f"#/components/securitySchemes/{SCHEME}"}]
+    return document

@@ -8,8 +8,9 @@ from typing import Any
 from ahd.actions.action import Action
 from ahd.actions.binding import Parameter
 from ahd.actions.kinds import JsonSchema
-from ahd.config.model import CommonWeb, General
+from ahd.config.model import Auth, CommonWeb, General
 from ahd.describe.schemas import is_plain, is_upload, params_schema, query_schema
+from ahd.describe.security import SCHEME, required, scheme
 
 METHODS = ("get", "post", "put", "patch", "delete")
 WITH_BODY = ("post", "put", "patch")
@@ -50,7 +51,7 @@ _ERRORS = {
 }
 
 
-def openapi(actions: Mapping[str, Action], settings: CommonWeb, general: General) -> JsonSchema:
+def openapi(actions: Mapping[str, Action], settings: CommonWeb, general: General, auth: Auth) -> JsonSchema:
     """The document. Every action has its path and every method calls it; routes have theirs."""
     base = f"/{settings.url_path_for_actions}"
     paths: dict[str, Any] = {}
@@ -70,7 +71,7 @@ def openapi(actions: Mapping[str, Action], settings: CommonWeb, general: General
             },
         }
     }
-    return {
+    document = {
         "openapi": "3.1.0",
         "info": {
             "title": general.server_name,
@@ -101,6 +102,24 @@ def openapi(actions: Mapping[str, Action], settings: CommonWeb, general: General
             },
         },
     }
+    token = scheme(auth)
+    if token is not None:
+        _add_token(document, token, required(auth))
+    return document
+
+
+def _add_token(document: JsonSchema, token: JsonSchema, needed: list[dict[str, Any]]) -> None:
+    """Say that clients show a token, and how they are answered when it is not good."""
+    document["security"] = needed
+    document["components"]["securitySchemes"] = {SCHEME: token}
+    document["components"]["responses"]["NotKnown"] = {
+        "description": "The token is missing or not valid.",
+        "headers": {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "Bearer, and what is wrong."}},
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}},
+    }
+    for item in document["paths"].values():
+        for operation in item.values():
+            operation["responses"]["401"] = {"$ref": "#/components/responses/NotKnown"}
 
 
 def _add_route(paths: dict[str, Any], base: str, path: str, method: str, action: Action) -> None:

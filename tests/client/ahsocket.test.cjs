@@ -475,3 +475,43 @@ test("listeners: once, off, and one that is removed while they are called", () =
   socket.emit("say");
   assert.deepEqual(calls, [1, 2, 3, 1]);
 });
+
+test("a token is shown, or asked for at each connection", async () => {
+  assert.deepEqual(open({ token: "t1" }).ws.options.auth, { token: "t1" });
+  assert.equal(open().ws.options.auth, undefined);
+  assert.equal("token" in open({ token: "t1" }).ws.options, false);
+  let number = 0;
+  const given = (ws) => new Promise((resolve) => ws.options.auth(resolve));
+  const { ws } = open({ token: () => `t${++number}` });
+  assert.deepEqual([await given(ws), await given(ws)], [{ token: "t1" }, { token: "t2" }]);
+  assert.deepEqual(await given(open({ token: async () => "later" }).ws), { token: "later" });
+  assert.deepEqual(await given(open({ token: async () => { throw new Error("no token"); } }).ws), {});
+  assert.deepEqual(await given(open({ token: () => { throw new Error("no token"); } }).ws), {});
+});
+
+test("who is not let in does not ask again with the same token", () => {
+  const refusal = () => Object.assign(new Error("the token is not valid"), { data: { code: "invalidToken", reconnect: false } });
+  for (const options of [{}, { token: "t" }, { auth: { token: "t" } }]) {
+    const { socket, ws, heard } = open(options);
+    const next = collector();
+    socket.say("hi", next);
+    ws.fire("connect_error", refusal());
+    assert.equal(socket.state, "disconnected");
+    assert.deepEqual(heard.map(([event]) => event), ["error", "disconnected"]);
+    assert.equal(heard[1][1], "the token is not valid");
+    assert.equal(next.calls[0][0], "the token is not valid");
+    mock.timers.tick(100000);
+    assert.equal(ws.opened, 1);
+    socket.connect();
+    assert.equal(ws.opened, 2);
+  }
+  for (const options of [{ token: () => "t" }, { auth: (next) => next({ token: "t" }) }]) {
+    const { socket, ws, names } = open(options);
+    ws.fire("connect_error", refusal());
+    assert.equal(socket.state, "connecting");
+    assert.deepEqual(names(), ["error", "reconnecting"]);
+  }
+  const later = open({ token: "t" });
+  later.ws.fire("connect_error", Object.assign(new Error("tokens cannot be checked now"), { data: { reconnect: true } }));
+  assert.equal(later.socket.state, "connecting");
+});

@@ -47,13 +47,39 @@ def actions() -> dict[str, Any]:
     return {**load([], loads("{}", {}).actions.builtin, Path()).by_name, **{one.name: one for one in own}}
 
 
-def document() -> dict[str, Any]:
-    config = loads(TEXT, {})
-    return json.loads(json.dumps(openapi(actions(), config.common_web, config.general)))
+def document(auth: str = "") -> dict[str, Any]:
+    config = loads(TEXT + auth, {})
+    return json.loads(json.dumps(openapi(actions(), config.common_web, config.general, config.auth)))
+
+
+TOKENS = "auth: {tokens: [{token: 0123456789abcdef}]}"
+JWT = "auth: {required: true, jwt: {secret: 0123456789abcdef0123456789abcdef}}"
 
 
 def test_openapi_is_valid() -> None:
     validate(document())
+
+
+@pytest.mark.parametrize(("auth", "needed"), [(TOKENS, [{"token": []}, {}]), (JWT, [{"token": []}])])
+def test_openapi_says_that_a_token_is_shown(auth: str, needed: list[Any]) -> None:
+    made = document(auth)
+    validate(made)
+    assert made["security"] == needed
+    token = made["components"]["securitySchemes"]["token"]
+    assert (token["type"], token["scheme"], token.get("bearerFormat")) == (
+        "http",
+        "bearer",
+        "JWT" if auth == JWT else None,
+    )
+    answers = [operation["responses"] for item in made["paths"].values() for operation in item.values()]
+    assert answers
+    assert all("401" in answer for answer in answers)
+
+
+def test_nothing_is_said_of_tokens_where_nobody_asks_for_them() -> None:
+    made = json.dumps([document(), document("auth: {rules: [{deny: [say]}]}")])
+    assert "securitySchemes" not in made
+    assert '"401"' not in made
 
 
 def test_openapi_says_what_the_actions_are() -> None:
@@ -93,8 +119,10 @@ def asyncapi_schema() -> dict[str, Any]:
     return json.loads(file.read_text())
 
 
-def test_asyncapi_is_valid() -> None:
-    made = json.loads(json.dumps(asyncapi(actions(), loads(TEXT, {}))))
+@pytest.mark.parametrize("auth", ["", TOKENS, JWT], ids=["open", "tokens", "jwt"])
+def test_asyncapi_is_valid(auth: str) -> None:
+    made = json.loads(json.dumps(asyncapi(actions(), loads(TEXT + auth, {}))))
+    assert ("security" in made["servers"]["socket"]) == bool(auth)
     validator = jsonschema.Draft7Validator(asyncapi_schema())
     assert [f"{list(e.path)}: {e.message[:300]}" for e in validator.iter_errors(made)] == []
     assert list(validator.iter_errors({**made, "operations": {"x": {"action": "shout"}}}))

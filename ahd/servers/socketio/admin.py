@@ -46,7 +46,7 @@ COMMANDS = {"EMIT": "emit", "JOIN": "join", "LEAVE": "leave", "DISCONNECT": "_di
 PRIVATE = frozenset({"cookie", "authorization", "proxy-authorization"})
 """Headers that are not shown."""
 
-PRIVATE_QUERY = frozenset({"sid", "token"})
+PRIVATE_QUERY = frozenset({"access_token", "sid", "token"})
 
 Key = tuple[str, str]
 """Namespace and public id."""
@@ -79,6 +79,7 @@ class AdminUI:
         self._counted = dict(self._engine.counts)
         self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None
+        sio.admission.elsewhere.add(NAMESPACE)
         sio.on("connect", self._connect, namespace=NAMESPACE)
         if self._commands:
             sio.on("emit", self._emit, namespace=NAMESPACE)

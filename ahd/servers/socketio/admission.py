@@ -45,11 +45,12 @@ class Admission:
     def __init__(self, door: Door) -> None:
         self._door = door
         self._grants: dict[str, Grant] = {}
+        self.elsewhere: set[str] = set()
+        """Namespaces that ask their clients for something else, such as a password."""
 
-    @property
-    def guarded(self) -> bool:
+    def guards(self, namespace: str) -> bool:
         """Whether a client may be refused."""
-        return self._door.guarded
+        return self._door.guarded and namespace not in self.elsewhere
 
     async def refusal(self, socket: EngineSocket, namespace: str, data: Any) -> dict[str, Any] | None:
         """What a client is told that connects with this data and is not let in; None: it is."""

@@ -76,7 +76,7 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
         self.environ = Environs(self.engine)
         self._params = params
         self._verbs: Verbs | None = None
-        self._admission: Admission
+        self.admission: Admission
         self._direct = NAMES - plan.blacklist
         manager.gone = self._left
         manager.hearers = self._hearers
@@ -89,7 +89,7 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
         """Hand the verbs of namespace "/" to the core from now on; `door` says who may come in."""
         self._verbs = verbs
         self._receive = verbs.receive
-        self._admission = Admission(door)
+        self.admission = Admission(door)
 
     def configure(self, limits: Limits, params: Mapping[str, Any]) -> None:
         """Take up other limits, and what new clients' parameters are."""
@@ -150,7 +150,7 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
             data == b"40"
             and (socket.bucket is None or not socket.joined)
             and not self._wants_connect("/")
-            and not self._admission.guarded
+            and not self.admission.guards("/")
         ):
             self._connect(socket)
             return
@@ -218,14 +218,14 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
         kind, namespace = packet.packet_type, packet.namespace or "/"
         if kind == 0:
             try:
-                if self._admission.guarded and not await self._let_in(socket, namespace, packet.data):
+                if self.admission.guards(namespace) and not await self._let_in(socket, namespace, packet.data):
                     return
                 if namespace == "/" and packet.data is None and not self._wants_connect("/"):
                     self._connect(socket)
                 else:
                     await self._handle_connect(socket.sid, namespace, packet.data)
             finally:
-                self._admission.forget(socket.sid)
+                self.admission.forget(socket.sid)
         elif kind == 1:
             await self._handle_disconnect(socket.sid, namespace, self.reason.CLIENT_DISCONNECT)
         elif kind in (2, 5):
@@ -332,17 +332,17 @@ class SocketIO(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio h
 
     async def _let_in(self, socket: EngineSocket, namespace: str, data: Any) -> bool:
         """Whether a client may connect to a namespace; one that may not is told why."""
-        told = await self._admission.refusal(socket, namespace, data)
+        told = await self.admission.refusal(socket, namespace, data)
         if told is not None:
             await self._send_packet(socket.sid, self.packet_class(4, told, namespace))
         elif not socket.closed and self._wants_connect(namespace):
-            self.environ[socket.sid][CLAIMS] = self._admission.claims(socket.sid)
+            self.environ[socket.sid][CLAIMS] = self.admission.claims(socket.sid)
         return told is None and not socket.closed
 
     def _open(self, socket: EngineSocket, sid: str) -> None:
         if self._verbs is not None:
             connection = Connection(sid, KIND, socket.handshake.address, SocketLink(socket), self._params)
-            self._admission.welcome(socket.sid, connection)
+            self.admission.welcome(socket.sid, connection)
             socket.connection = connection
             if socket.bucket is not None:
                 connection.pace(socket.bucket)

@@ -139,7 +139,8 @@ class TcpLink(asyncio.Protocol):
             if verb not in FAREWELLS:
                 self._owed += 1
                 if verb == AUTHENTICATE or self.entry is not None:
-                    entry.receive(self, server.door, verb == AUTHENTICATE, data)
+                    if not server.verbs.too_fast(connection, verb, data, answer):
+                        entry.receive(self, server.door, verb == AUTHENTICATE, data)
                     continue
             receive(connection, verb, data, answer)
         self._working = False
