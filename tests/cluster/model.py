@@ -1,13 +1,15 @@
 """A system under random use, beside a simple model of it: after all, both must agree.
 
-Clients say, move, listen, come and go on three nodes, one thing after the other; now and then a node or two are killed,
-in the midst of says that are on their way, and others take their places. One watcher hears every room from the first to
-the last moment.
+Clients say, move, listen, come and go on three nodes, one thing after the other; now and then a node or two are killed
+or told to end, in the midst of says that are on their way, and others take their places. One watcher hears every room
+from the first to the last moment. The seed says what clients do, one thing after the other, and what becomes of nodes;
+how much is done in the time depends on the machine.
 """
 
 from __future__ import annotations
 
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -34,7 +36,7 @@ class Client:
         self.listening: set[str] = set()
         self.expected: Counter[Any] = Counter()
         self.possible: set[Any] = set()
-        """What was said and never acknowledged, as its speaker's node was killed: it may be heard, once."""
+        """What was said and never acknowledged, as its speaker's node ended: it may be heard, once."""
 
     def hears(self, room: str) -> bool:
         return room == self.room or room in self.listening
@@ -45,12 +47,14 @@ class System:
 
     def __init__(self, start_node: StartNode, connect: Connect, seed: int) -> None:
         self.random = random.Random(seed)
+        self.fate = random.Random(f"fate {seed}")
         self._start_node = start_node
         self._connect = connect
-        self.nodes = [start_node() for _ in range(3)]
+        self.nodes = [self._node() for _ in range(3)]
         self.says = 0
         self.speakers: dict[int, str] = {}
         self.kills = 0
+        self.stops = 0
         self.slowest = 0.0
         self.announced: Counter[tuple[str, str, str]] = Counter()
         """What the watcher must hear of coming and going: (who, where, what)."""
@@ -60,6 +64,9 @@ class System:
             assert self.watcher.socket.call("listenToRoom", {"room": room})["status"] == "OK"
         self.watcher.listening = set(ROOMS)
         self.announced.clear()
+
+    def _node(self) -> Daemon:
+        return self._start_node(shutdown={"delay": 0, "drain": 1, "timeout": 5})
 
     def add(self, node: Daemon) -> Client:
         client = Client(self._connect(node.url, transports=["websocket"]), node)
@@ -133,25 +140,30 @@ class System:
         self.announced[client.socket.id, client.room, LEFT] += 1
 
     def kill(self) -> None:
-        """Kill a node, or all but the watcher's, and start others."""
-        dying = [self.random.randrange(1, 3)] if self.random.random() < 0.75 else [1, 2]
+        """End a node, or all but the watcher's, and start others."""
+        politely = self.fate.random() < 0.3
+        dying = [self.fate.randrange(1, 3)] if self.fate.random() < 0.75 else [1, 2]
         nodes = [self.nodes[index] for index in dying]
 
         def midway() -> list[Daemon]:
-            time.sleep(self.random.random() * 0.01)
+            time.sleep(self.fate.random() * 0.01)
             for node in nodes:
-                node.kill()
+                node.signal(signal.SIGTERM if politely else signal.SIGKILL)
             return nodes
 
         self.burst(40, midway)
         killed = time.monotonic()
-        self.kills += len(nodes)
+        if politely:
+            self.stops += len(nodes)
+        else:
+            self.kills += len(nodes)
         lost = [client for client in self.clients if client.node in nodes]
         for client in lost:
             self.forget(client)
         for node in nodes:
+            assert node.wait() == (0 if politely else -signal.SIGKILL)
             self.nodes.remove(node)
-            self.nodes.append(self._start_node())
+            self.nodes.append(self._node())
         ids = {client.socket.id for client in lost}
 
         def gone() -> bool:
@@ -159,7 +171,7 @@ class System:
             return ids <= heard
 
         while not gone():  # life goes on meanwhile
-            assert time.monotonic() - killed < 20, "the members of the dead nodes have not left"
+            assert time.monotonic() - killed < 20, "the members of the ended nodes have not left"
             self.step()
         self.slowest = max(self.slowest, time.monotonic() - killed)
 
@@ -218,7 +230,7 @@ def run(start_node: StartNode, connect: Connect, seed: int, clients: int, second
     system.fill(clients)
     start = time.monotonic()
     for number in range(kills + 1):
-        end = start + seconds * (number + system.random.random()) / (kills + 1)
+        end = start + seconds * (number + system.fate.random()) / (kills + 1)
         while time.monotonic() < end:
             system.step()
         if number < kills:
@@ -228,8 +240,8 @@ def run(start_node: StartNode, connect: Connect, seed: int, clients: int, second
         system.step()
     system.check()
     print(
-        f"seed {seed}: {system.says} says by {clients} clients, {system.kills} nodes killed, "
-        f"members gone after {system.slowest:.1f} s at the most"
+        f"seed {seed}: {system.says} says by {clients} clients, {system.kills} nodes killed and "
+        f"{system.stops} ended, members gone after {system.slowest:.1f} s at the most"
     )
     assert system.slowest < 10
     return system

@@ -177,6 +177,31 @@ def test_a_node_that_stood_still_puts_its_members_back(start_node: StartNode, co
     assert ben.events("disconnect") == []
 
 
+def test_a_node_that_was_cut_off_for_longer_than_a_lease_puts_its_members_back(
+    start_node: StartNode, connect: Connect, proxy: Proxy
+) -> None:
+    first, second = start_node(), start_node(redis={"port": proxy.port})
+    ann, ben, eve = (connect(node.url, transports=["websocket"]) for node in (first, second, second))
+    eventually(lambda: members(ann) == members(ben) == [ann.id, ben.id, eve.id])
+    for client in (ann, ben):
+        client.forget()
+    proxy.cut()
+    for gone in (ben, eve):
+        ann.expect("say", lambda say, gone=gone: (say["message"], say["from"]) == (LEFT, gone.id), deadline=10)
+    assert members(ann) == [ann.id]
+    assert ben.call("say", {"message": 1})["error"] == AWAY
+    eve.close()
+    proxy.heal()
+    ann.expect("say", lambda say: (say["message"], say["from"]) == (ENTERED, ben.id), deadline=5)
+    eventually(lambda: members(ann) == members(ben) == [ann.id, ben.id])
+    ann.call("say", {"message": "again"})
+    ben.expect("say", lambda say: say["message"] == "again")
+    time.sleep(1.5)  # eve's leave would be made up for by now
+    assert said(ann) == []
+    assert said(ben) == []
+    assert ben.events("disconnect") == []
+
+
 @pytest.mark.parametrize("outage", [killed, frozen, cut_off])
 def test_a_leave_during_an_outage_is_announced_once_afterwards(
     outage: Outage, start_node: StartNode, connect: Connect, redis_server: RedisServer, proxy: Proxy

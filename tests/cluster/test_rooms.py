@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.cluster.conftest import StartNode
 from tests.conftest import Connect
 from tests.harness.node import NodeSocket
+from tests.harness.raw import WebSocket
 from tests.harness.redis import RedisServer
 from tests.harness.waiting import eventually
 
@@ -128,14 +130,65 @@ def test_prefix_and_db_keep_systems_apart(start_node: StartNode, connect: Connec
         assert client.events("say") == []
 
 
-def test_the_cache_is_shared(start_node: StartNode, connect: Connect, redis_server: RedisServer) -> None:
+CACHE = """
+from ahd import Context, action
+
+
+@action(description="Keeps a value")
+async def keep(context: Context, key: str, value: str) -> dict:
+    return {"kept": await context.cache.save(key, value, 60000)}
+
+
+@action(description="Tells a value")
+async def tell(context: Context, key: str) -> dict:
+    found = await context.cache.load(key)
+    return {"value": found and found.value, "size": await context.cache.size()}
+"""
+
+
+def test_the_cache_is_shared(start_node: StartNode, connect: Connect, tmp_path: Path) -> None:
+    module = tmp_path / "actions" / "shelf.py"
+    module.parent.mkdir()
+    module.write_text(CACHE)
+    nodes = [start_node(actions={"modules": [str(module.parent)]}) for _ in range(2)]
+    ann, ben = (connect(node.url) for node in nodes)
+    assert ann.call("action", {"action": "keep", "key": "k", "value": "ann's"})["kept"] is True
+    reply = ben.call("action", {"action": "tell", "key": "k"})
+    assert (reply["value"], reply["size"]) == ("ann's", 1)
+
+
+def test_a_say_is_passed_on_as_it_was_encoded(start_node: StartNode, redis_server: RedisServer) -> None:
+    """A node that hears it does not take it apart: spaces stay, and numbers that no decoder would keep."""
+    with WebSocket(start_node().url) as client:
+        client.connect()
+        client.until('42["welcome"')
+        json = '{ "message":  1.50000000000000000000000001, "room" : "defaultRoom" }'
+        with redis_server.client() as redis:
+            redis.publish("ahd:0:say:defaultRoom", f'["another",1,"who",0]\n{json}')
+        assert client.until('42["say"') == f'42["say",{json}]'
+
+
+def test_nobody_is_ever_seen_in_two_rooms_or_in_none(
+    start_node: StartNode, connect: Connect, redis_server: RedisServer
+) -> None:
     node = start_node()
-    client = connect(node.url)
-    reply = client.call("action", {"action": "cacheTest", "key": "k", "value": "v"})
-    results = reply["cacheTestResults"]
-    assert (results["loadResp"]["key"], results["loadResp"]["value"]) == ("k", "v")
-    assert results["saveResp"] is True
-    assert results["deleteResp"] is True
+    movers = [connect(node.url, transports=["websocket"]) for _ in range(4)]
+    for mover in movers:
+        mover.expect("welcome")
+    both = "return {redis.call('ZRANGE', KEYS[1], 0, -1), redis.call('ZRANGE', KEYS[2], 0, -1)}"
+    seen = set()
+    with redis_server.client() as redis:
+        for number in range(100):
+            room = ("left", "right")[number % 2]
+            moves = [mover.begin("roomChange", {"room": room}) for mover in movers]
+            if number:
+                for _ in range(5):
+                    left, right = redis.eval(both, 2, "ahd:0:room:left", "ahd:0:room:right")
+                    assert sorted([*left, *right]) == sorted(mover.id for mover in movers)
+                    seen.add((len(left), len(right)))
+            for move in moves:
+                assert move()["room"] == room
+    assert {(4, 0), (0, 4)} <= seen
 
 
 def test_status_tells_of_all_nodes(start_node: StartNode, connect: Connect) -> None:
