@@ -1,9 +1,11 @@
 # make run    start ahd with etc/ahd.yaml (another file: CONFIG=…; more arguments: ARGS=…)
 # make test   install what the tests need, check and test everything
-# make soak   use three nodes at random, and kill them, for minutes (SEED=…, SECONDS=…)
+# make soak   half an hour with one daemon, minutes with three nodes that are killed (SEED=…, SECONDS=… for each)
 # make lint   style, types and layers only
 # make bench  measure ahd against its peers (QUICK=1: one short round, docs/performance.md stays as it is)
 # make clean  remove what the other targets have made
+# make install    put ahd into the system: an environment, its command, its units, /etc/ahd (PREFIX=/usr, DESTDIR=, PYTHON=)
+# make uninstall  remove it again; /etc/ahd stays
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -20,7 +22,16 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 QUICK ?=
 BENCH_ARGS ?=
 
-.PHONY: help run test bench soak lint prepare smoke clean
+DESTDIR ?=
+PREFIX ?= /usr
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+PYTHON ?=
+# What pip installs, a wheel for instance, and more arguments for it.
+SOURCE ?= .
+PIP_ARGS ?=
+
+.PHONY: help run test bench soak lint prepare smoke clean install uninstall
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -77,6 +88,13 @@ soak: prepare
 
 bench: $(VENV)/.test
 	$(VENV)/bin/python -m tests.bench $(if $(QUICK),--quick,--write docs/performance.md) $(BENCH_ARGS)
+
+install:
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" SYSCONFDIR="$(SYSCONFDIR)" UNITDIR="$(UNITDIR)" PYTHON="$(PYTHON)" \
+	SOURCE="$(SOURCE)" PIP_ARGS="$(PIP_ARGS)" .ci/install
+
+uninstall:
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" UNITDIR="$(UNITDIR)" .ci/install --remove
 
 clean:
 	rm -rf $(VENV) .venvs .make build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
