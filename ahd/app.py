@@ -266,7 +266,7 @@ def assemble(config: Config, source: str | Path = "ahd.yaml") -> App:
         from ahd.monitor.server import Monitor
         from ahd.monitor.sources import Sources
 
-        app.monitor = Monitor(config.monitor, Sources(app), app.actions.by_name)
+        app.monitor = Monitor(config.monitor, Sources(app), app.actions.by_name, app.verbs.time_next)
         app.verbs.meter = app.monitor.requests
         app.servers.insert(0, app.monitor)
     app.observe_requests()

@@ -26,14 +26,23 @@ NO_ROOMS: frozenset[str] = frozenset()
 NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
 
 
+class Count:
+    """A number that goes up. An attribute: an item of a dict takes half as long again to count."""
+
+    __slots__ = ("n",)
+
+    def __init__(self) -> None:
+        self.n = 0
+
+
 class Tally:
     """Good answers that the clients of one kind of server have had: of actions by name, of other verbs by verb."""
 
     __slots__ = ("actions", "verbs")
 
     def __init__(self) -> None:
-        self.actions: defaultdict[str, int] = defaultdict(int)
-        self.verbs: defaultdict[str, int] = defaultdict(int)
+        self.actions: defaultdict[str, Count] = defaultdict(Count)
+        self.verbs: defaultdict[str, Count] = defaultdict(Count)
 
 
 class Connection:

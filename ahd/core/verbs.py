@@ -33,14 +33,12 @@ logger = logging.getLogger("ahd.verbs")
 
 Observe = Callable[[Connection, str, Any, JsonObject, float], None]
 """Told of every reply: connection, verb, data, reply, seconds it took. Must not raise."""
-SAMPLED = 31
-"""Of each connection the first answer is timed, and every one so many after it: two looks at the clock cost more than
-all other counting."""
 
 
 class Meter(Protocol):
     """Counts answers, on the path of every message. Good ones are counted in the tallies it hands out, without a call;
-    it is told of those that are errors, and of the durations of a sample. Must not raise."""
+    it is told of those that are errors, and of the durations of a sample: two looks at the clock cost more than all
+    other counting. Must not raise."""
 
     def tally(self, kind: str) -> Tally:
         """That of one kind of server."""
@@ -50,6 +48,9 @@ class Meter(Protocol):
 
     def took(self, verb: str, data: Any, seconds: float) -> None:
         """How long the answer to one of a sample of verbs took."""
+
+    def rest(self) -> None:
+        """One of the sample has been begun; set `Verbs.timed` when it is time for the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +151,30 @@ class Verbs:
         self._spawn = spawn
         self._driver = new_driver()
         self.hits = Hits() if hits is None else hits
-        self.observe: Observe | None = None
         self.meter: Meter | None = None
-        """Set before the first connection."""
+        """Set before the first connection, and before `observe`."""
+        self.observe = None
         self.permissions: Permissions | None = None
         """The rules that verbs are held to, if there are any. Actions are the runner's."""
 
     def admits(self, client: Holder) -> bool:
         """Whether a client may enter the default room; one that may not cannot be opened."""
         return self.permissions is None or self.permissions.allow(client, ENTER, self.words.default_room)
+
+    @property
+    def observe(self) -> Observe | None:
+        """Told of every reply; then every reply is timed."""
+        return self._observe
+
+    @observe.setter
+    def observe(self, observe: Observe | None) -> None:
+        self._observe = observe
+        self.timed = observe is not None or self.meter is not None
+        """Whether the next answer is timed."""
+
+    def time_next(self) -> None:
+        """Time the next answer."""
+        self.timed = True
 
     def open(self, connection: Connection) -> None:
         """A new client is there: put it in the default room and welcome it.
@@ -221,8 +237,7 @@ class Verbs:
 
     def _take(self, connection: Connection, verb: str, data: Any, count: int, answer: Answer) -> None:
         reply: JsonObject
-        timed = self.observe is not None or (connection.tally is not None and count % SAMPLED == 1)
-        started = time.perf_counter() if timed else 0.0
+        started = self._begin_timing() if self.timed else 0.0
         if data is None:
             data = {}
         if data.__class__ is not dict:
@@ -296,9 +311,9 @@ class Verbs:
             if "error" in reply:
                 self._failed(connection, verb, data, reply)
             elif verb in CALLS:
-                tally.actions[data["action"]] += 1
+                tally.actions[data["action"]].n += 1
             else:
-                tally.verbs[verb] += 1
+                tally.verbs[verb].n += 1
         if started:
             self._took(connection, verb, data, reply, time.perf_counter() - started)
 
@@ -306,12 +321,18 @@ class Verbs:
         if self.meter is not None:
             self.meter.failed(connection, ACTION if verb == TEXT_ACTION else verb, data, message)
 
+    def _begin_timing(self) -> float:
+        if self._observe is None and self.meter is not None:
+            self.timed = False
+            self.meter.rest()
+        return time.perf_counter()
+
     def _took(self, connection: Connection, verb: str, data: Any, message: JsonObject, seconds: float) -> None:
         if verb == TEXT_ACTION:
             verb = ACTION
-        if self.observe is not None:
-            self.observe(connection, verb, data, message, seconds)
-        if self.meter is not None and message["messageCount"] % SAMPLED == 1:
+        if self._observe is not None:
+            self._observe(connection, verb, data, message, seconds)
+        if self.meter is not None:
             self.meter.took(verb, data, seconds)
 
     async def _outcome(self, connection: Connection, verb: str, data: JsonObject) -> JsonObject:

@@ -105,11 +105,11 @@ class Metrics(Collector):
         verbs: dict[tuple[str, ...], float] = {}
         actions: dict[tuple[str, ...], float] = {}
         for server, tally in requests.tallies.items():
-            for verb, count in tally.verbs.items():
-                _add(verbs, (server, verb, OK), count)
-            for action, count in tally.actions.items():
-                _add(verbs, (server, ACTION, OK), count)
-                _add(actions, (action, OK), count)
+            for verb, answered in tally.verbs.items():
+                _add(verbs, (server, verb, OK), answered.n)
+            for action, answered in tally.actions.items():
+                _add(verbs, (server, ACTION, OK), answered.n)
+                _add(actions, (action, OK), answered.n)
         for (server, verb, action, outcome), count in requests.failures.items():
             _add(verbs, (server, verb, outcome), count)
             if verb == ACTION:

@@ -5,7 +5,8 @@ A good answer costs its message one addition in a tally; everything else is work
 
 from __future__ import annotations
 
-from collections.abc import Container
+import asyncio
+from collections.abc import Callable, Container
 from typing import Any
 
 from ahd.core.connection import Connection, Tally
@@ -15,6 +16,8 @@ from ahd.core.verbs import ACTION
 from ahd.monitor.durations import Durations
 
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+PAUSE = 0.02
+"""Seconds between two verbs that are timed: fifty a second are enough, and all of them when there are fewer."""
 UNKNOWN = "(unknown)"
 """The one name under which calls of actions that there are not are counted: clients must not invent labels."""
 OK = "ok"
@@ -28,14 +31,15 @@ SENTENCES = {
 
 
 class Requests:
-    """What was answered. Implements `ahd.core.verbs.Meter`. `actions` are the known names.
+    """What was answered; an `ahd.core.verbs.Meter`. `actions` are the known names, `arm` has the next verb timed.
 
     `tallies`: the good answers, by kind of server. `failures`: the others, by kind, verb, the action's name ("" for
     other verbs) and outcome. `durations`: of a sample, by verb and the action's name.
     """
 
-    def __init__(self, actions: Container[str]) -> None:
+    def __init__(self, actions: Container[str], arm: Callable[[], None]) -> None:
         self._actions = actions
+        self._arm = arm
         self.tallies: dict[str, Tally] = {}
         self.failures: dict[tuple[str, str, str, str], int] = {}
         self.durations: dict[tuple[str, str], Durations] = {}
@@ -62,12 +66,16 @@ class Requests:
             durations = self.durations[key] = Durations(BOUNDS)
         durations.add(seconds)
 
+    def rest(self) -> None:
+        """One has been begun to be timed: the next is after a pause."""
+        asyncio.get_running_loop().call_later(PAUSE, self._arm)
+
     def observe(self, connection: Connection, verb: str, data: Any, reply: JsonObject, seconds: float) -> None:
         """Count and time one answer, as `ahd.core.verbs.Observe`: for HTTP, where a request costs far more."""
         if "error" in reply:
             self.failed(connection, verb, data, reply)
         else:
-            self.tally(connection.kind).actions[data["action"]] += 1
+            self.tally(connection.kind).actions[data["action"]].n += 1
         self.took(verb, data, seconds)
 
     def answered(self, request: Any, response: Any, seconds: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from ahd.codec import encode
@@ -31,16 +31,17 @@ PHASES = {
 class Monitor:
     """A server like the others, that is started first and closed last: it answers while the others drain.
 
-    `requests.observe` is to be told of every verb; `actions` are the names that may be labels.
+    `requests.observe` is to be told of every verb; `actions` are the names that may be labels,
+    `arm` has the next verb timed.
     """
 
     name = "monitor"
 
-    def __init__(self, section: Section, sources: Sources, actions: Container[str]) -> None:
+    def __init__(self, section: Section, sources: Sources, actions: Container[str], arm: Callable[[], None]) -> None:
         self.addresses: list[str] = []
         self.passed: list[socket.socket] = []
         """Sockets that systemd has opened already, instead of the address."""
-        self.requests = Requests(actions)
+        self.requests = Requests(actions, arm)
         self._section = section
         self._sources = sources
         self._lag = LoopLag()

@@ -28,7 +28,7 @@ def added(verb: str) -> float:
     """Nanoseconds a verb of this name takes longer."""
     app = assemble(loads("log: {logRequests: false}", {}))
     connection = Connection("x", "webSocket", "127.0.0.1", None, {})  # type: ignore[arg-type]
-    app.verbs.meter = requests = Requests(app.actions.by_name)
+    app.verbs.meter = requests = Requests(app.actions.by_name, lambda: None)
     counted = requests.tally("webSocket")
     least = {None: float("inf"), counted: float("inf")}
     for _ in range(ROUNDS):

@@ -126,9 +126,9 @@ def test_it_counts_what_clients_do(start_daemon: StartDaemon) -> None:
     assert value(found, "ahd_verbs_total", server="webSocket", verb="say", outcome="ok") == 1
     assert value(found, "ahd_verbs_total", server="webSocket", verb="roomChange", outcome="bad_input") == 1
     assert value(found, "ahd_action_duration_seconds_count", action="randomNumber") == 3
-    # The first answer of each connection is timed, and every 31st after it; of HTTP, every one.
-    assert value(found, "ahd_verb_duration_seconds_count", verb="action") == 3
-    assert value(found, "ahd_verb_duration_seconds_bucket", verb="action", le="+Inf") == 3
+    # Requests are logged: each is timed.
+    assert value(found, "ahd_verb_duration_seconds_count", verb="action") == 7
+    assert value(found, "ahd_verb_duration_seconds_bucket", verb="say", le="+Inf") == 1
     assert value(found, "ahd_says_total") - value(before, "ahd_says_total") >= 2
     assert value(found, "ahd_deliveries_total") > value(before, "ahd_deliveries_total")
     assert value(found, "ahd_slow_consumers_total", server="webSocket") == 0
@@ -250,6 +250,26 @@ def test_http_requests_and_refused_handshakes_are_counted(start_daemon: StartDae
     assert value(found, "ahd_http_requests_total", status="200") == 2
     assert value(found, "ahd_http_requests_total", status="404") == 1
     assert value(found, "ahd_handshakes_refused_total", status="403") == 1
+
+
+def test_a_sample_is_timed_when_requests_are_not_logged(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon({**ON, "log": {"logRequests": False}})
+    with WebSocket(daemon.url) as client:
+        client.connect()
+        client.until('42["welcome"')
+
+        def ask(times: int) -> tuple[float, float]:
+            for _ in range(times):
+                client.send('42["detailsView"]')
+            for _ in range(times):
+                client.until('42["response"')
+            found = samples(daemon)
+            answered = value(found, "ahd_verbs_total", server="webSocket", verb="detailsView", outcome="ok")
+            return answered, value(found, "ahd_verb_duration_seconds_count", verb="detailsView")
+
+        answered, timed = ask(500)
+        assert (answered, 1 <= timed <= 200) == (500, True)
+        eventually(lambda: ask(1)[1] > timed + 2)
 
 
 def test_open_metrics_for_who_asks_for_it(start_daemon: StartDaemon) -> None:
