@@ -1,4 +1,6 @@
-"""Tells the log of what hinders the whole process: an event loop that stands still, and where; no descriptors left."""
+"""Tells the log of what hinders the whole process: an event loop that stands still, and where; no descriptors left.
+Ends the process when its time is over, whatever its loop is at.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
@@ -23,10 +26,14 @@ SHOWN: Final = 8
 
 
 class Alarm:
-    """Watches from `start` to `stop`, both called in the loop. A thread tells of a loop that stands, as that cannot."""
+    """Watches from `start` to `stop`, both called in the loop. A thread tells of a loop that stands, as that cannot.
 
-    def __init__(self) -> None:
-        self._stopped = threading.Event()
+    `late` is called in that thread when the time given to `end_within` is over.
+    """
+
+    def __init__(self, late: Callable[[], None]) -> None:
+        self._late = late
+        self._end = float("inf")
         self._beaten = 0.0
         self._told = 0.0  # when the loop was last seen turning before the standstill that is told of
         self._timer: asyncio.TimerHandle | None = None
@@ -40,10 +47,14 @@ class Alarm:
         threading.Thread(target=self._watch, name="ahd-alarm", daemon=True).start()
 
     def stop(self) -> None:
-        """Watch no more."""
-        self._stopped.set()
+        """Tell of nothing more; the time to end still counts."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
+
+    def end_within(self, seconds: float) -> None:
+        """Begin to count the time to end. May be called by a signal's handler: takes no lock."""
+        self._end = min(self._end, time.monotonic() + seconds)
 
     # -- in the loop
 
@@ -76,12 +87,15 @@ class Alarm:
 
     def _watch(self) -> None:
         slept = time.monotonic()
-        while not self._stopped.wait(BEAT):
+        while True:
+            time.sleep(BEAT)
             now = time.monotonic()
+            if now >= self._end:
+                self._late()
             # When this thread did not get on either, the whole process stood, and no place in it is to blame.
             awake, slept = now - slept < BLOCKED, now
             beaten = self._beaten
-            if awake and now - beaten >= BLOCKED + BEAT and not self._told:
+            if awake and now - beaten >= BLOCKED + BEAT and not self._told and self._timer is not None:
                 self._told = beaten
                 self._tell(now - beaten)
 

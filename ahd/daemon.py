@@ -7,7 +7,6 @@ import gc
 import logging
 import os
 import signal
-import threading
 import time
 from pathlib import Path
 
@@ -51,24 +50,30 @@ def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(app: App) -> int:
-    alarm = Alarm()
+    def late() -> None:
+        logger.error("not ended in time, ended at once", extra={"event": "endedAtOnce"})
+        _exit(1)
+
+    alarm = Alarm(late)
     alarm.start()
-    code = await _live(app)
+    code = await _live(app, alarm)
     alarm.stop()
     return await _leave(code)
 
 
-async def _live(app: App) -> int:
+async def _live(app: App, alarm: Alarm) -> int:
     """From the start to the end; the exit code."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
+    signals: list[int] = []
 
-    def on_signal() -> None:
-        if ended.is_set():
+    def on_signal(number: int, frame: object) -> None:
+        """Called by Python itself, between two of its instructions: also in a loop that stands still."""
+        if signals:
             logger.warning("ended at once", extra={"event": "endedAtOnce"})
             _exit(1)
-        ended.set()
-        _end_in_any_case(app.config.shutdown.timeout)
+        signals.append(number)
+        alarm.end_within(app.config.shutdown.timeout)
 
     lost: list[str] = []
 
@@ -88,7 +93,8 @@ async def _live(app: App) -> int:
 
     app.lost = on_lost
     for number in SIGNALS:
-        loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, ended.set)
+        signal.signal(number, on_signal)  # after it: the loop is woken all the same
     notifier = Notifier(os.environ)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
     _pass_sockets(app)
@@ -128,18 +134,6 @@ async def _start(app: App, ended: asyncio.Event) -> bool:
         return False
     starting.result()
     return True
-
-
-def _end_in_any_case(seconds: float) -> None:
-    """End the process after so many seconds, whatever its loop and its threads are at then."""
-
-    def end() -> None:
-        logger.error("not ended in %g s, ended at once", seconds, extra={"event": "endedAtOnce"})
-        _exit(1)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
 
 
 async def _leave(code: int) -> int:
