@@ -50,7 +50,7 @@ from ahd.servers.socketio.shared import CHANNEL, SharedClientIndex
 from ahd.servers.tls import context_for
 from ahd.servers.web.application import Application, application, http_server
 from ahd.servers.web.resource import resource_service
-from ahd.servers.web.server import Web
+from ahd.servers.web.server import Web, check_routes
 from ahd.servers.web.site import Mount, Site
 
 if TYPE_CHECKING:
@@ -157,6 +157,8 @@ class App:
         found = authorities(config, self.actions.by_name, self.source, self.door.authenticator)
         settings = _action_settings(config)
         params = {"limit": settings.limit, "offset": settings.offset}
+        if self.web is not None:
+            check_routes(config.common_web, self.actions, self.source)
         for server in self.servers:  # all are asked before one is changed: the reload is whole or not at all
             server.check(config)
         for server in self.servers:
@@ -309,6 +311,7 @@ def _web(app: App) -> Server:
     """The web server, and Socket.IO on it."""
     config = app.config
     section, web = config.http_server, config.common_web
+    check_routes(web, app.actions, app.source)
     proxies = Trusted(section.trusted_proxies)
     app.web = pages = Web(web, config.general, app.verbs, app.runner, PAGE, encode, decode, app.describe, app.door)
     pages.actions.paces = address_paces(config.limits, app.hits)

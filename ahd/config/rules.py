@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from itertools import combinations
+from itertools import combinations, zip_longest
 from typing import Any
 
 from . import auth, redis_url
@@ -142,16 +142,22 @@ def _url_paths(view: View) -> Iterator[Finding]:
 
 def _routes(view: View) -> Iterator[Finding]:
     for method, routes in view.get("commonWeb", "routes").items():
-        seen: dict[str, str] = {}
+        earlier: list[str] = []
         for index, route in enumerate(routes):
             at: Path = ("commonWeb", "routes", method, index, "path")
             names = re.findall(r":(\w+)", route["path"])
             if len(names) != len(set(names)):
                 yield view.mistake(at, "a parameter is named twice")
-            shape = re.sub(r":\w+", ":", route["path"])
-            if shape in seen:
-                yield view.mistake(at, f"{seen[shape]} matches the same paths")
-            seen[shape] = route["path"]
+            hidden = next((path for path in earlier if _covers(path, route["path"])), None)
+            if hidden is not None:
+                yield view.mistake(at, f"is never reached: {hidden} comes before it and matches all of its paths")
+            earlier.append(route["path"])
+
+
+def _covers(first: str, second: str) -> bool:
+    """Whether a route's path matches every path that another matches."""
+    pairs = list(zip_longest(first.split("/"), second.split("/")))
+    return all(a is not None and b is not None and (a == b or a.startswith(":")) for a, b in pairs)
 
 
 def _origins(view: View) -> Iterator[Finding]:

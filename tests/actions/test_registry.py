@@ -241,6 +241,18 @@ def test_the_command_tells_mistakes_without_a_traceback(write: WriteModule) -> N
         ]
 
 
+def test_a_route_needs_its_action(write: WriteModule) -> None:
+    write(
+        "ahd.yaml",
+        "commonWeb:\n  routes:\n    get:\n      - {path: /a, action: status}\n      - {path: /b, action: sttus}\n",
+    )
+    for arguments in (("check",), ("describe", "--openapi"), ()):
+        result = ahd(*arguments, "--config", "ahd.yaml")
+        assert result.returncode == 78
+        reason = "there is no action sttus; did you mean status?"
+        assert result.stderr.splitlines()[0] == f"ahd.yaml:5:28: commonWeb.routes.get[1].action: {reason}"
+
+
 def test_mistakes_of_the_file_and_of_its_modules_are_told_at_once(write: WriteModule) -> None:
     write("ahd.yaml", "httpServer: {port: x}\nactions: {modules: [./acts, nowhere]}\n")
     write("acts/a.py", "import nowhere\n")

@@ -73,9 +73,7 @@ class Talker(threading.Thread):
             time.sleep(0.01)
 
 
-def test_memory_is_flat_while_redis_is_away(
-    start_node: StartNode, connect: Connect, redis_server: RedisServer
-) -> None:
+def test_memory_is_flat_while_redis_is_away(start_node: StartNode, connect: Connect, redis_server: RedisServer) -> None:
     """Eight clients say all the while; Redis is frozen, thaws, and is killed."""
     node = start_node()
     listener = connect(node.url, transports=["websocket"])

@@ -84,9 +84,7 @@ def connections(system: System) -> int:
         return int(asked.info("stats")["total_connections_received"])
 
 
-def test_local_goes_on_whatever_the_reason(
-    systems: list[System], start_daemon: StartDaemon, connect: Connect
-) -> None:
+def test_local_goes_on_whatever_the_reason(systems: list[System], start_daemon: StartDaemon, connect: Connect) -> None:
     start(start_daemon, systems, "local", 2)
     clients = {}
     for system in systems:

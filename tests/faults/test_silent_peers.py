@@ -42,9 +42,7 @@ def gone_in(daemon: Daemon) -> float:
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
-def test_a_network_that_swallows_everything(
-    beating: Daemon, proxy: Proxy, connect: Connect, transport: str
-) -> None:
+def test_a_network_that_swallows_everything(beating: Daemon, proxy: Proxy, connect: Connect, transport: str) -> None:
     """Half-open: neither side is told. Both find out, and the client is back when the network is."""
     client = connect(
         f"http://127.0.0.1:{proxy.port}", transports=[transport], reconnection=True, reconnectionDelay=100,

@@ -58,6 +58,10 @@ def test_everything_that_may_change_changes_and_nobody_is_dropped(start_daemon: 
     ("config", "reason"),
     [
         ({"general": {"welcomeMessage": "new"}, "chat": {"nonsense": 1}}, "chat.nonsense: unknown key"),
+        (
+            {"commonWeb": {"routes": {"get": [{"path": "/a", "action": "statsu"}]}, "httpHeaders": {"X-New": "2"}}},
+            "commonWeb.routes.get[0].action: there is no action statsu; did you mean status?",
+        ),
         ({"general": {"welcomeMessage": "new"}, "actions": {"builtin": []}}, "actions.builtin cannot change"),
     ],
 )

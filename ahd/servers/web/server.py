@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ahd.config import ConfigError, Mistake, where
+from ahd.config.mistakes import did_you_mean, dotted
 from ahd.config.model import CommonWeb, General
 from ahd.config.origins import origin_allowed, parse_origin
 from ahd.core.verbs import Verbs
@@ -98,6 +101,19 @@ class Web:
 
 def _below(answer: Callable[[HttpRequest, str], Answered], start: int, request: HttpRequest) -> Answered:
     return answer(request, request.path[start:])
+
+
+def check_routes(settings: CommonWeb, known: Collection[str], source: Path) -> None:
+    """Whether every route of the file `source` leads to an action. Raises ConfigError with all that do not."""
+    mistakes = []
+    for method, routes in settings.routes.items():
+        for index, route in enumerate(routes):
+            if route["action"] not in known:
+                key = ("commonWeb", "routes", method, index, "action")
+                reason = f"there is no action {route['action']}{did_you_mean(route['action'], known)}"
+                mistakes.append(Mistake(where(source, key, os.environ), dotted(key), reason))
+    if mistakes:
+        raise ConfigError(mistakes)
 
 
 def _tell(about: dict[str, str], encode: Callable[[Any], bytes], request: HttpRequest) -> HttpResponse:
