@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from tests.cluster.test_rooms import members
 from tests.conftest import Connect, StartDaemon
 from tests.harness.daemon import Daemon
 from tests.harness.node import NodeSocket
-from tests.harness.places import PLACES, Cluster, Password, Place, Sentinels, Tls
+from tests.harness.places import PLACES, Cluster, Password, Place, SecureCluster, SecureSentinels, Sentinels, Tls
 from tests.harness.raw import request
 from tests.harness.waiting import eventually
 
@@ -66,7 +65,10 @@ def meet(place: Place, ann: NodeSocket, ben: NodeSocket, word: str) -> None:
     outside.redis.close()
 
 
-@pytest.mark.parametrize("kind", PLACES.values(), ids=PLACES)
+EVERYWHERE = {**PLACES, "sentinels by TLS": SecureSentinels, "cluster by TLS": SecureCluster}
+
+
+@pytest.mark.parametrize("kind", EVERYWHERE.values(), ids=EVERYWHERE)
 def test_nodes_meet(kind: type[Place], start_place: StartPlace, start_daemon: StartDaemon, connect: Connect) -> None:
     place = start_place(kind)
     nodes = start_nodes(start_daemon, place)
@@ -99,9 +101,11 @@ def test_a_replica_takes_over(
         longest = max(longest, time.monotonic() - start)
 
     def promoted() -> bool:
-        with contextlib.suppress(AssertionError), place.master().client() as client:
-            return place.master() is not old and client.info("replication")["role"] == "master"
-        return False
+        new = place.master()
+        if new is old:
+            return False
+        with new.client() as client:
+            return client.info("replication")["role"] == "master"
 
     eventually(promoted, deadline=20)
     seen = time.monotonic()

@@ -29,6 +29,10 @@ class Place:
         self.servers: list[RedisServer] = []
         self.others: list[Process] = []
         self.channel = CHANNEL
+        self.options: list[str] = []
+        """What every server is started with."""
+        self.access: dict[str, Any] = {}
+        """With what redis-py gets in."""
 
     def start(self) -> None:
         self.section["port"] = self.add().port
@@ -40,7 +44,8 @@ class Place:
 
     def add(self, *options: str, **access: Any) -> RedisServer:
         """Another server, started."""
-        server = RedisServer(self.directory / f"redis{len(self.servers)}", *options, **access)
+        directory = self.directory / f"redis{len(self.servers)}"
+        server = RedisServer(directory, *self.options, *options, **self.access | access)
         self.servers.append(server)
         server.start()
         return server
@@ -100,44 +105,64 @@ class UnixSocket(Place):
         shutil.rmtree(self.short)
 
 
-class Tls(Place):
-    """One server that speaks nothing but TLS, shows a certificate of an authority of its own, and asks for one."""
+class Secure(Place):
+    """Servers that speak nothing but TLS, show a certificate of an authority of their own, and ask for one."""
 
     @staticmethod
     def lacking() -> str | None:
         return "the bundled valkey-server has no TLS" if program() == bundled() else None
 
-    def start(self) -> None:
-        directory = self.directory
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
         self.ca = authority(directory, "ca")
         self.server, self.client = (signed(directory, name, self.ca) for name in ("server", "client"))
-        options = ["--port", "0", "--tls-port", "PORT", "--tls-auth-clients", "yes"]
-        options += ["--tls-ca-cert-file", str(self.ca.cert_file)]
-        options += ["--tls-cert-file", str(self.server.cert_file), "--tls-key-file", str(self.server.key_file)]
-        options += ["--bind", "127.0.0.1", "127.0.0.2"]
-        server = self.add(
-            *options, ssl=True, ssl_ca_certs=str(self.ca.cert_file),
-            ssl_certfile=str(self.client.cert_file), ssl_keyfile=str(self.client.key_file),
-        )  # fmt: skip
-        self.section["url"] = f"rediss://127.0.0.1:{server.port}/0"
-        self.section["options"] = {
-            "tlsCaFile": str(self.ca.cert_file),
-            "tlsCertFile": str(self.client.cert_file),
-            "tlsKeyFile": str(self.client.key_file),
+        self.options = [
+            *("--port", "0", "--tls-port", "PORT", "--tls-auth-clients", "yes", "--tls-replication", "yes"),
+            *("--tls-ca-cert-file", str(self.ca.cert_file)),
+            *("--tls-cert-file", str(self.server.cert_file), "--tls-key-file", str(self.server.key_file)),
+        ]
+        self.access = {
+            "ssl": True,
+            "ssl_ca_certs": str(self.ca.cert_file),
+            "ssl_certfile": str(self.client.cert_file),
+            "ssl_keyfile": str(self.client.key_file),
         }
 
+    def start(self) -> None:
+        super().start()
+        self.section.setdefault("options", {}).update(
+            tls=True,
+            tlsCaFile=str(self.ca.cert_file),
+            tlsCertFile=str(self.client.cert_file),
+            tlsKeyFile=str(self.client.key_file),
+        )
+
     def url(self) -> str:
-        return self.master().url.replace("redis://", "rediss://")
+        return super().url().replace("redis://", "rediss://")
+
+
+class Tls(Secure):
+    """One server."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.options += ["--bind", "127.0.0.1", "127.0.0.2"]
+
+    def start(self) -> None:
+        super().start()
+        self.section["url"] = f"rediss://127.0.0.1:{self.section.pop('port')}/0"
+        del self.section["options"]["tls"]
 
 
 class Sentinels(Place):
     """A master, a replica and three Sentinels; servers and Sentinels have passwords."""
 
     def start(self) -> None:
-        self.access = {"password": "server-word"}
+        self.sentinel_access = {**self.access, "password": "sentinel-word"}
+        self.access["password"] = "server-word"
         options = ["--requirepass", "server-word", "--masterauth", "server-word", "--repl-diskless-sync-delay", "0"]
-        master = self.add(*options, **self.access)
-        self.add(*options, "--replicaof", "127.0.0.1", str(master.port), **self.access)
+        master = self.add(*options)
+        self.add(*options, "--replicaof", "127.0.0.1", str(master.port))
         self.ports = [free_port() for _ in range(3)]
         for port in self.ports:
             file = self.directory / f"sentinel{port}.conf"
@@ -148,9 +173,10 @@ class Sentinels(Place):
                 f"sentinel auth-pass mymaster server-word\n"
                 "sentinel down-after-milliseconds mymaster 1000\nsentinel failover-timeout mymaster 4000\n"
             )
-            self.others.append(Process([program(), str(file), "--sentinel"], name="sentinel"))
+            own = [str(port) if option == "PORT" else option for option in self.options]
+            self.others.append(Process([program(), str(file), "--sentinel", *own], name="sentinel"))
         self.section |= {
-            "port": 1,  # nobody asks there
+            "port": 1,  # nobody is there
             "password": "server-word",
             "options": {"sentinels": [f"127.0.0.1:{port}" for port in self.ports], "sentinelPassword": "sentinel-word"},
         }
@@ -158,7 +184,7 @@ class Sentinels(Place):
 
     def ask(self, port: int, *words: str) -> Any:
         """What a Sentinel answers."""
-        with client(port, password="sentinel-word") as sentinel:
+        with client(port, **self.sentinel_access) as sentinel:
             return sentinel.execute_command(*words)
 
     def _whole(self) -> bool:
@@ -237,6 +263,30 @@ class Cluster(Place):
         return next(server.url for server in self.servers if server.process is not None)
 
 
+class SecureSentinels(Secure, Sentinels):
+    """A master, a replica and Sentinels, all by TLS."""
+
+
+class SecureCluster(Secure, Cluster):
+    """A Cluster by TLS."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.options += ["--tls-cluster", "yes"]
+
+
+class Narrow(Place):
+    """One server with a user who may do what docs/cluster.md says is enough, and no more."""
+
+    RULE = ("~ahd:0:*", "&ahd:0:*", "+@all", "-@dangerous", "+hello", "+script")
+
+    def start(self) -> None:
+        super().start()
+        with self.master().client() as asked:
+            asked.execute_command("ACL", "SETUSER", "chat", "on", ">word", *self.RULE)
+        self.section |= {"password": "word", "options": {"username": "chat"}}
+
+
 PLACES: dict[str, type[Place]] = {
     "redis": Place,
     "valkey": Bundled,
@@ -245,4 +295,5 @@ PLACES: dict[str, type[Place]] = {
     "password": Password,
     "sentinels": Sentinels,
     "cluster": Cluster,
+    "user": Narrow,
 }
