@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from ahd.core.permissions import Permissions
 from ahd.core.verbs import Verbs
 
 from .authenticator import Authenticator, refused
-from .grant import ANONYMOUS, Grant, Refusal, not_allowed
+from .grant import ANONYMOUS, CODES, Grant, Refusal, not_allowed
 from .leases import Leases
 from .rules import permissions
+
+SERVERS = ("webSocket", "socket", "web")
 
 
 class Door:
@@ -27,8 +30,8 @@ class Door:
         self.leases = Leases()
         self.authenticator: Authenticator | None = None
         self._started = False
-        self.refusals = 0
-        """Clients that were not let in since the start."""
+        self.refusals = dict.fromkeys(product(SERVERS, CODES), 0)
+        """Clients that were not let in since the start, by kind of server and code of why."""
 
     def start(self) -> None:
         """Begin to fetch keys, and to look for tokens that have expired; needs the running loop."""
@@ -74,7 +77,7 @@ class Door:
 
     def refuse(self, refusal: Refusal, address: str, server: str) -> None:
         """Count and log a client that is not let in."""
-        self.refusals += 1
+        self.refusals[server, refusal.word] += 1
         refused(refusal, address, server)
 
     def _checked(self, grant: Grant, member: bool) -> Grant:

@@ -34,6 +34,15 @@ class Grant:
         connection.rights = self.rights
 
 
+CODES = (
+    "authenticationRequired",
+    "invalidToken",
+    "tokenExpired",
+    "tokenInAddress",
+    "notAllowed",
+    "keysUnavailable",
+)
+"""The words of all refusals."""
 ANONYMOUS = Grant(NO_CLAIMS, "")
 
 

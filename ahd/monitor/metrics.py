@@ -61,6 +61,8 @@ class Metrics(Collector):
                        [((server,), figures.dropped) for server, figures in sending])  # fmt: skip
         closings = [((server, code), count) for server, each in sending for code, count in each.closings.items()]
         yield _counter("ahd_closings", "Clients closed by the server, by why.", ("server", "code"), closings)
+        yield _counter("ahd_auth_refused", "Clients that were not let in, by why.", ("server", "code"),
+                       list(sources.turned_away().items()))  # fmt: skip
         hits = [((limit,), count) for limit, count in sources.hits.counts.items()]
         yield _counter("ahd_limits_reached", "What was refused or closed because of a limit.", ("limit",), hits)
         yield GaugeMetricFamily("ahd_store_up", "Whether the store is there.", sources.store.away() is None)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ahd import __version__
 from ahd.actions.runner import Runner
 from ahd.actions.threads import Threads
+from ahd.auth.door import Door
 from ahd.config.fingerprint import fingerprint
 from ahd.config.model import Config
 from ahd.config.reload import new_salt, told
@@ -70,6 +71,7 @@ class Application(Protocol):
     rooms: Rooms
     store: Store
     hits: Hits
+    door: Door
     runner: Runner
     config: Config
     source: Path
@@ -177,6 +179,10 @@ class Sources:
     def refused(self) -> Mapping[int, int]:
         """Handshakes and requests that the front answered with an error, by its status."""
         return {} if self._app.front is None else self._app.front.refused
+
+    def turned_away(self) -> Mapping[tuple[str, str], int]:
+        """Clients whose token was missing or not good, by kind of server and code of why."""
+        return self._app.door.refusals
 
     def transports(self) -> Iterator[tuple[Kind, Any]]:
         """The transport of every open connection, by kind of server and transport."""
