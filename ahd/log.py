@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Collection, Mapping
@@ -18,6 +19,7 @@ LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.IN
 """The names of the file's levels."""
 FILTERED = "[FILTERED]"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _COLORS = {logging.ERROR: "31", logging.WARNING: "33", logging.DEBUG: "2"}
 
 
@@ -34,6 +36,7 @@ class TextLines(logging.Formatter):
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         text = " | ".join(line for line in text.splitlines() if line.strip())
+        text = _CONTROLS.sub(_escaped, text)  # a client's words must not move the cursor
         color = _COLORS.get(record.levelno) if self._colors else None
         return f"\x1b[{color}m{text}\x1b[0m" if color else text
 
@@ -53,6 +56,10 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _escaped(control: re.Match[str]) -> str:
+    return control[0].encode("unicode_escape").decode()
 
 
 def _level(record: logging.LogRecord) -> str:
@@ -99,7 +106,10 @@ def masked(params: Mapping[str, Any], filtered: Collection[str]) -> dict[str, An
 
     `filtered` are in lower case; names count in any case of letters.
     """
-    return {
-        name: FILTERED if name.lower() in filtered else masked(value, filtered) if isinstance(value, dict) else value
-        for name, value in params.items()
-    }
+    return {name: FILTERED if name.lower() in filtered else _masked(value, filtered) for name, value in params.items()}
+
+
+def _masked(value: Any, filtered: Collection[str]) -> Any:
+    if isinstance(value, dict):
+        return masked(value, filtered)
+    return [_masked(item, filtered) for item in value] if isinstance(value, list) else value
