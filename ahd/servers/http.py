@@ -80,12 +80,31 @@ def phrase(status: int) -> str:
 _STATUS_LINES: dict[int, str] = {}
 
 
-def status_line(status: int) -> str:
-    """The first line of a response, with its end."""
+def response_head(response: HttpResponse, method: str, keep: bool, old: bool, size: int = -1) -> bytes:
+    """The status line and the fields of a response, without Date and the empty line.
+
+    `keep`: the connection stays open, which `old` clients (HTTP/1.0) are told of. `size`: bytes of the body, when it is
+    not the response's own.
+    """
+    status = response.status
     line = _STATUS_LINES.get(status)
     if line is None:
         line = _STATUS_LINES[status] = f"HTTP/1.1 {status} {phrase(status)}\r\n"
-    return line
+    lines = [line]
+    length = str(len(response.body) if size < 0 else size)
+    for name, value in response.headers:
+        if name == "Content-Length" or name.lower() == "content-length":
+            if method == "HEAD":
+                length = value
+        else:
+            lines.append(f"{name}: {value}\r\n")
+    if status not in (204, 304) and status >= 200:
+        lines.append(f"Content-Length: {length}\r\n")
+    if not keep:
+        lines.append("Connection: close\r\n")
+    elif old:
+        lines.append("Connection: keep-alive\r\n")
+    return "".join(lines).encode("latin-1")
 
 
 def origin_form(target: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import httptools
 
-from .http import CHUNK, FileBody, HttpRequest, HttpResponse, origin_form, status_line
+from .http import CHUNK, FileBody, HttpRequest, HttpResponse, origin_form, response_head
 from .httphead import Scheme
 from .httprules import HEAD_TOO_LARGE, NOT_HTTP, REST_TOO_LARGE, wrong
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 WAITING: Final = 16
 """Requests that may wait behind one that is being answered, before the client is read no further."""
+HELD: Final = 262144
+"""Bytes of their bodies, with which it is the same."""
+CORK: Final = 65536
+"""Bytes of answers that are collected at most before they are written."""
 LINGER: Final = 2.0
 """Seconds a refused client may go on sending before it is cut off."""
 PROGRESS: Final = 4096
@@ -40,9 +44,9 @@ class DirectConnection(asyncio.Protocol):
 
     __slots__ = (
         "_back", "_body", "_client", "_close", "_complete", "_direct", "_expects", "_fields", "_first", "_forwarded",
-        "_full", "_gone", "_head", "_head_size", "_limit", "_loop", "_loose", "_messages", "_out", "_over", "_parser",
-        "_paused", "_peer", "_progress", "_queue", "_refused", "_scheme", "_target", "_task", "_transport",
-        "_upgrade", "_version", "deadline",
+        "_full", "_gone", "_head", "_head_size", "_limit", "_loop", "_loose", "_messages", "_out", "_out_size",
+        "_over", "_parser", "_paused", "_peer", "_progress", "_queue", "_queued", "_refused", "_scheme", "_target",
+        "_task", "_transport", "_upgrade", "_version", "deadline",
     )  # fmt: skip
 
     def __init__(
@@ -65,7 +69,9 @@ class DirectConnection(asyncio.Protocol):
         self._client: tuple[str, str] | None = None
         self._queue: deque[tuple[HttpRequest | HttpResponse, bool, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._queued = 0
         self._out: list[bytes] = []
+        self._out_size = 0
         self._paused = False
         self._full: asyncio.Event | None = None
         self._refused = False
@@ -121,8 +127,7 @@ class DirectConnection(asyncio.Protocol):
                     self._refuse(431, HEAD_TOO_LARGE.format(limit=self._direct.max_head))
             elif self._loose > self._direct.max_head:
                 self._refuse(431, REST_TOO_LARGE.format(limit=self._direct.max_head))
-        self._advance()
-        self._flush()
+        self._go_on()
 
     def eof_received(self) -> None:
         """The client has gone, or says that it will: what it asked is not waited for."""
@@ -136,7 +141,11 @@ class DirectConnection(asyncio.Protocol):
         if self._full is not None:
             self._full.set()
             self._full = None
-        self._read_or_not()
+        self._loop.call_soon(self._go_on)  # a transport must not be closed in here
+
+    def _go_on(self) -> None:
+        self._advance()
+        self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._direct.forget(self)
@@ -157,8 +166,7 @@ class DirectConnection(asyncio.Protocol):
             self._transport.abort()
         else:
             self._refuse(408, "The request did not come in time.")
-            self._advance()
-            self._flush()
+            self._go_on()
 
     # -- from the parser
 
@@ -244,7 +252,8 @@ class DirectConnection(asyncio.Protocol):
         if self._refused or self._close:
             return
         keep = self._parser.should_keep_alive() and not self._parser.should_upgrade()
-        self._queue.append((self._request(), keep, self._version == "1.0"))
+        self._queue.append((request := self._request(), keep, self._version == "1.0"))
+        self._queued += len(request.body)
         if not keep:
             self._close = True
 
@@ -292,11 +301,14 @@ class DirectConnection(asyncio.Protocol):
                 break
             if self._direct.ending:
                 keep = False
+            self._queued -= len(request.body)
             answer = self._direct.site.answer(request)
             if isinstance(answer, HttpResponse) and answer.file is None:
                 self._respond(answer, request.method, keep, old)
                 if not keep:
                     self._hang_up()
+                elif self._out_size > CORK:
+                    self._flush()  # which may stop this, until the client has read
                 continue
             self._task = self._loop.create_task(self._later(answer, request.method, keep, old))
         if self._idle() and not self._refused:
@@ -327,8 +339,7 @@ class DirectConnection(asyncio.Protocol):
                 self._transport.abort()
         if not keep:
             self._hang_up()
-        self._advance()
-        self._flush()
+        self._go_on()
 
     async def _send_file(self, response: HttpResponse, file: FileBody, method: str, keep: bool, old: bool) -> bool:
         self._respond(response, method, keep, old, file.length)
@@ -349,32 +360,17 @@ class DirectConnection(asyncio.Protocol):
         return keep and not left
 
     def _respond(self, response: HttpResponse, method: str, keep: bool, old: bool, size: int = -1) -> None:
-        status, body = response.status, response.body
-        length = str(len(body) if size < 0 else size)
-        lines = [status_line(status)]
-        for name, value in response.headers:
-            if name == "Content-Length" or name.lower() == "content-length":
-                if method == "HEAD":
-                    length = value
-            else:
-                lines.append(f"{name}: {value}\r\n")
-        if status not in (204, 304) and status >= 200:
-            lines.append(f"Content-Length: {length}\r\n")
-        if not keep:
-            lines.append("Connection: close\r\n")
-        elif old:
-            lines.append("Connection: keep-alive\r\n")
-        head = "".join(lines).encode("latin-1") + self._direct.date() + b"\r\n"
-        self._write(head if method == "HEAD" or size >= 0 else head + body)
+        head = response_head(response, method, keep, old, size) + self._direct.date() + b"\r\n"
+        self._write(head if method == "HEAD" or size >= 0 else head + response.body)
 
     def _write(self, data: bytes) -> None:
         self._out.append(data)
+        self._out_size += len(data)
 
     def _flush(self) -> None:
-        out = self._out
+        out, self._out, self._out_size = self._out, [], 0
         if out and not self._transport.is_closing():
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
-        self._out = []
 
     def _hang_up(self) -> None:
         """End the connection behind what was written. A client that still sends is listened to for a moment: closing
@@ -390,10 +386,13 @@ class DirectConnection(asyncio.Protocol):
             transport.close()
 
     def _read_or_not(self) -> None:
-        pause = (self._full is not None or len(self._queue) > WAITING) and not self._refused
+        pause = self._full is not None or len(self._queue) > WAITING or self._queued > HELD
+        pause = pause and not self._refused
         if pause != self._paused and not self._transport.is_closing():
             self._paused = pause
             if pause:
                 self._transport.pause_reading()
-            else:
-                self._transport.resume_reading()
+                return
+            if not self._complete:  # the time in which it was not read is not its own
+                self.deadline = self._loop.time() + self._direct.slow
+            self._transport.resume_reading()

@@ -365,6 +365,56 @@ async def test_a_flood_of_requests_waits_in_the_socket() -> None:
 
 
 @on_each_loop
+async def test_bodies_that_wait_are_bounded() -> None:
+    """Behind a request that takes its time no more of them is read than fits."""
+    go_on = asyncio.Event()
+
+    async def slow(request: HttpRequest) -> HttpResponse:
+        await go_on.wait()
+        return echo(request)
+
+    async with running(Mount("/slow", slow), Mount("/big", echo, 100_000)) as server:
+        body = b"x" * 100_000
+        post = head("POST", "/big", {"Content-Length": str(len(body))}) + body
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(head("GET", "/slow") + post * 100)
+        await until(lambda: len(server.server._connections) == 1)
+        (connection,) = server.server._connections
+        await until(lambda: connection._paused)
+        assert len(connection._queue) < 10
+        go_on.set()
+        writer.write(head("GET", "/echo/last", {"Connection": "close"}))
+        raw = await asyncio.wait_for(reader.read(), DEADLINE)
+        assert raw.count(b"HTTP/1.1 200 OK") == 102
+        writer.close()
+
+
+@on_each_loop
+async def test_answers_that_nobody_reads_are_bounded() -> None:
+    """Requests come many in one read; their answers are made as the client takes them."""
+    answered = 0
+
+    def large(request: HttpRequest) -> HttpResponse:
+        nonlocal answered
+        answered += 1
+        return HttpResponse(200, [], b"y" * 100_000)
+
+    async with running(Mount("/large", large)) as server:
+        number = 2000
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1000)
+        writer.write(head("GET", "/large") * number + head("GET", "/large", {"Connection": "close"}))
+        await until(lambda: any(connection._full for connection in server.server._connections))
+        await asyncio.sleep(0.1)
+        assert answered < 200
+        size = 0
+        while data := await asyncio.wait_for(reader.read(1 << 20), DEADLINE):
+            size += len(data)
+        assert answered == number + 1
+        assert size > answered * 100_000
+        writer.close()
+
+
+@on_each_loop
 async def test_what_is_left_to_tornado() -> None:
     async with running() as server:
         server.site.leave("/mine")
