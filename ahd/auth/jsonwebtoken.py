@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +18,12 @@ SECRET_BYTES: Mapping[str, int] = {"HS256": 32, "HS384": 48, "HS512": 64}
 """How long a secret must be for an algorithm (RFC 7518, 3.2)."""
 LATEST = 10**12
 """Epoch seconds; what expires later expires then."""
+
+
+KNOWN = 10_000
+"""Tokens that are remembered, so that a client that shows one with every request is not checked anew each time."""
+KNOWN_FOR = 60.0
+"""Seconds for which a token is remembered, if it does not expire before and the keys stay the same."""
 
 
 class KeysNeededError(Exception):
@@ -35,9 +43,23 @@ class JsonWebTokens:
         self._issuer = list(section["issuer"])
         self._leeway = section["leeway"]
         self._required = ["exp"] if section["requireExpiry"] else []
+        self._known: dict[bytes, tuple[Grant, KeySet | None, float]] = {}
 
     def grant(self, token: str, final: bool) -> Grant:
         """What a token is worth. Raises Refusal; KeysNeededError unless `final`."""
+        digest, now = sha256(token.encode()).digest(), time.time()
+        keys = self._file_keys if self.remote is None else self.remote.keys()
+        known = self._known.get(digest)
+        if known is not None and known[1] is keys and known[2] > now:
+            return known[0]
+        grant = self._judge(token, keys, final)
+        if len(self._known) >= KNOWN:
+            self._known.clear()
+        until = now + KNOWN_FOR if grant.expires_at is None else min(now + KNOWN_FOR, grant.expires_at)
+        self._known[digest] = grant, keys, until
+        return grant
+
+    def _judge(self, token: str, keys: KeySet | None, final: bool) -> Grant:
         try:
             header = jwt.get_unverified_header(token)
             algorithm, name = header.get("alg"), header.get("kid")
@@ -49,7 +71,7 @@ class JsonWebTokens:
             raise invalid("its header has extensions that must be understood (crit)")
         if self._algorithms and algorithm not in self._algorithms:
             raise invalid(f"its algorithm {algorithm[:20]!r} is not one of auth.jwt.algorithms")
-        key = self._key(algorithm, name, final)
+        key = self._key(algorithm, name, keys, final)
         try:
             claims = jwt.decode(
                 token,
@@ -70,7 +92,7 @@ class JsonWebTokens:
         except Exception as error:  # numbers without end, text that is no text: all of it the client's
             raise invalid(f"its claims cannot be read ({type(error).__name__})") from None
 
-    def _key(self, algorithm: str, name: str | None, final: bool) -> Any:
+    def _key(self, algorithm: str, name: str | None, keys: KeySet | None, final: bool) -> Any:
         """The one key for this algorithm. A secret is never asked about a public key's algorithm, or the reverse."""
         shortest = SECRET_BYTES.get(algorithm)
         if shortest is not None:
@@ -79,7 +101,6 @@ class JsonWebTokens:
             if len(self._secret.encode()) < shortest:
                 raise invalid(f"{algorithm} needs a secret of {shortest} bytes")
             return self._secret
-        keys = self._file_keys if self.remote is None else self.remote.keys()
         key = None if keys is None else keys.find(algorithm, name)
         if key is not None:
             return key

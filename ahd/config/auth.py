@@ -129,4 +129,29 @@ def _targets(view: View, path: Path, rule: dict[str, Any], verbs: set[str]) -> F
                 yield view.mistake((*path, key, number), "{ and } stand around the name of a claim, as in user-{sub}")
 
 
-RULES = (sources, tokens, jwt, rules)
+def default_room(view: View) -> Findings:
+    """Who may not enter the default room is not let in: that may not be meant for all who are anonymous."""
+    room = view.get("general", "defaultChatRoom")
+    if view.get("auth", "required"):
+        return
+    for index, rule in enumerate(view.get("auth", "rules")):
+        if "enter" not in (rule.get("allow") or rule.get("deny") or ()):
+            continue
+        if rule.get("who") == "authenticated" or rule.get("claims"):
+            continue
+        if not any(_fits(pattern, room) for pattern in rule.get("rooms", ("*",))):
+            continue
+        if "deny" in rule:
+            reason = f"clients without a token are not let in: they may not enter general.defaultChatRoom ({room})"
+            yield view.note(("auth", "rules", index), reason)
+        return
+
+
+def _fits(pattern: str, room: str) -> bool:
+    """Whether a pattern is about a room for a client without claims."""
+    parts = re.split(r"([*?])", pattern)
+    expression = "".join({"*": ".*", "?": "."}.get(part) or re.escape(part) for part in parts)
+    return re.fullmatch(expression, room, re.DOTALL) is not None
+
+
+RULES = (sources, tokens, jwt, rules, default_room)

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ahd.auth import jsonwebtoken as module
 from ahd.auth.authenticator import Authenticator, bearer
 from ahd.auth.grant import ANONYMOUS, Grant, Refusal
 from ahd.auth.keys import KeySet, KeySetError
@@ -166,7 +168,7 @@ def test_the_file_may_say_fewer_algorithms(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("jwt", "more", "code"),
+    ("section", "more", "code"),
     [
         ({}, {"exp": -1}, "tokenExpired"),
         ({}, {"exp": None}, "invalidToken"),
@@ -194,11 +196,11 @@ def test_the_file_may_say_fewer_algorithms(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_claims(jwt: dict[str, Any], more: dict[str, Any], code: str) -> None:
+def test_claims(section: dict[str, Any], more: dict[str, Any], code: str) -> None:
     now = int(time.time())
     times = {name: now + value for name, value in more.items() if name in ("exp", "nbf", "iat") and type(value) is int}
     judge, token = (
-        authenticator(jwt={"secret": SECRET, **jwt}),
+        authenticator(jwt={"secret": SECRET, **section}),
         raw({"alg": "HS256"}, claims(**{**more, **times}), SECRET.encode()),
     )
     if code:
@@ -220,6 +222,44 @@ def test_who_it_is_does_not_depend_on_the_token() -> None:
     nobody = [judged(SECRETS, hs(sub=None, team=team)).subject for team in ("red", "red", "blue")]
     assert nobody[0] == nobody[1] != nobody[2]
     assert judged(SECRETS, hs(iss="a")).subject != judged(SECRETS, hs(iss="b")).subject
+
+
+# -- tokens that come again
+
+
+def test_a_token_that_comes_again_is_not_checked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, token = authenticator(jwt={"secret": SECRET}), hs()
+    checks: list[Any] = []
+
+    def decode(*given: Any, **more: Any) -> Any:
+        checks.append(given)
+        return real(*given, **more)
+
+    real = jwt.decode
+    monkeypatch.setattr(jwt, "decode", decode)
+    grants = {id(judged(judge, token)) for _ in range(5)}
+    assert (len(grants), len(checks)) == (1, 1)
+    assert why(judge, token[:-2])[0] == "invalidToken"
+    monkeypatch.setattr(module, "KNOWN", 10)
+    for number in range(100):
+        judged(judge, hs(jti=str(number)))
+    assert judge._jwt is not None
+    assert len(judge._jwt._known) <= 10
+
+
+def test_a_token_that_is_remembered_expires_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, token = authenticator(jwt={"secret": SECRET}), hs(exp=int(time.time()) + 2)
+    judged(judge, token)
+    judged(judge, token)
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        try:
+            judged(judge, token)
+        except Refusal as refusal:
+            word = refusal.word
+            break
+        time.sleep(0.05)
+    assert word == "tokenExpired"
 
 
 # -- the list
@@ -341,7 +381,8 @@ async def test_a_rotated_key_is_found_and_unknown_ones_do_not_ask_again_and_agai
 ) -> None:
     server, new = serve(jwks(RSA)), Key("EC", "new")
     judge = remote(server, cooldown=0.2)
-    assert (await judge.fetched(RSA.sign())).authenticated
+    before = RSA.sign()
+    assert (await judge.fetched(before)).authenticated
     server.text = jwks(new)
     await asyncio.sleep(0.25)
     assert (await judge.fetched(new.sign())).claims["sub"] == "ann"
@@ -353,7 +394,7 @@ async def test_a_rotated_key_is_found_and_unknown_ones_do_not_ask_again_and_agai
             await judge.fetched(RSA.sign(kid=f"unknown-{number}"))
     assert server.asked == 2
     with pytest.raises(Refusal):
-        await judge.fetched(RSA.sign())  # its key is gone
+        await judge.fetched(before)  # its key is gone, though it was good a moment ago
 
 
 @pytest.mark.parametrize("spoil", ["status", "redirect", "text", "closed", "size"])
