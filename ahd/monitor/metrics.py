@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
@@ -15,6 +15,7 @@ from ahd.core.verbs import ACTION
 from ahd.log import lines_lost
 from ahd.monitor.durations import Durations
 from ahd.monitor.loop import LoopLag
+from ahd.monitor.process import Process
 from ahd.monitor.requests import BOUNDS, OK, Requests
 from ahd.monitor.sources import Sources
 from ahd.monitor.traffic import Traffic
@@ -32,7 +33,7 @@ class Metrics(Collector):
         self._traffic = traffic
         self._registry = CollectorRegistry()
         self._registry.register(self)
-        ProcessCollector(registry=self._registry)
+        self._registry.register(Process())
 
     def render(self, accept: str) -> tuple[str, bytes]:
         """Content type and body, in the form that an Accept header asks for."""

@@ -280,6 +280,23 @@ def test_open_metrics_for_who_asks_for_it(start_daemon: StartDaemon) -> None:
     assert "ahd_says" in [family.name for family in open_metrics(answer.body.decode())]
 
 
+def test_the_process_is_told_of(start_daemon: StartDaemon) -> None:
+    """From what systemd's ProcSubset=pid leaves of /proc."""
+    daemon = start_daemon(ON)
+    found = samples(daemon)
+    resident = daemon.rss()
+    assert abs(value(found, "process_resident_memory_bytes") - resident) < resident / 2
+    assert value(found, "process_virtual_memory_bytes") > resident
+    assert abs(value(found, "process_open_fds") - daemon.open_files()) <= 3
+    assert value(found, "process_max_fds") >= 256
+    assert 0 <= time.time() - value(found, "process_start_time_seconds") < 30
+    spent = value(found, "process_cpu_seconds_total")
+    assert 0.01 < spent < 30
+    for _ in range(20):
+        request(daemon.url + "/api/status")
+    eventually(lambda: value(samples(daemon), "process_cpu_seconds_total") > spent)
+
+
 def test_evictions_are_counted(start_daemon: StartDaemon, tmp_path: Path) -> None:
     acts = tmp_path / "acts"
     acts.mkdir()
