@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as text_metrics
 
@@ -395,6 +396,11 @@ def test_the_dashboard_has_no_name_that_there_is_not(start_daemon: StartDaemon) 
     dashboard = json.loads((ROOT / "etc" / "grafana.json").read_text())
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     expressions += [item["query"] for item in dashboard["templating"]["list"]]
+    rules = [rule for group in yaml.safe_load((ROOT / "etc" / "alerts.yaml").read_text())["groups"]
+             for rule in group["rules"]]  # fmt: skip
+    assert len({rule["alert"] for rule in rules}) == len(rules) > 8
+    assert all(rule["annotations"]["summary"] for rule in rules)
+    expressions += [rule["expr"] for rule in rules]
     used = set(re.findall(r"\b(?:ahd|process)_\w+", " ".join(expressions)))
     assert len(used) > 15
     assert used - names == set()
