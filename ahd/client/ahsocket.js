@@ -48,8 +48,8 @@
     if (typeof token !== "function") return { token };
     return (next) => {
       new Promise((resolve) => resolve(token())).then(
-        (given) => next({ token: given }),
-        () => next({}), // the server says that it needs one
+        (given) => next(given === undefined || given === null ? undefined : { token: given }),
+        () => next(), // the server says whether it needs one
       );
     };
   }

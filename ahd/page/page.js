@@ -9,6 +9,7 @@ import { note, said, startChat } from "./chat.js";
 import { startConnection, transportOptions } from "./connection.js";
 import { byId, shortId } from "./dom.js";
 import { startRooms } from "./rooms.js";
+import { shownToken, startToken } from "./token.js";
 
 const ENTERED = "I have entered the room";
 const LEFT = "I have left the room";
@@ -51,7 +52,8 @@ function startViews() {
 }
 
 function start() {
-  const socket = new window.AHsocket({ path: resource, ...transportOptions() });
+  const socket = new window.AHsocket({ path: resource, token: shownToken, ...transportOptions() });
+  startToken(socket);
   const rooms = startRooms(socket);
   const actions = startActions(socket);
   const connection = startConnection(socket);

@@ -485,8 +485,9 @@ test("a token is shown, or asked for at each connection", async () => {
   const { ws } = open({ token: () => `t${++number}` });
   assert.deepEqual([await given(ws), await given(ws)], [{ token: "t1" }, { token: "t2" }]);
   assert.deepEqual(await given(open({ token: async () => "later" }).ws), { token: "later" });
-  assert.deepEqual(await given(open({ token: async () => { throw new Error("no token"); } }).ws), {});
-  assert.deepEqual(await given(open({ token: () => { throw new Error("no token"); } }).ws), {});
+  assert.deepEqual(await given(open({ token: () => null }).ws), undefined);
+  assert.deepEqual(await given(open({ token: async () => { throw new Error("no token"); } }).ws), undefined);
+  assert.deepEqual(await given(open({ token: () => { throw new Error("no token"); } }).ws), undefined);
 });
 
 test("who is not let in does not ask again with the same token", () => {
