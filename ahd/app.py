@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ahd")
 
 PAGE = Path(__file__).parent / "page"
+CUT = 0.1
+"""Seconds before the end of the drain in which clients take the answers to actions that are cut short."""
 LAST = 3.0
 """Seconds of `shutdown.timeout` that are kept for closing what the drain has left, at the most."""
 
@@ -233,8 +235,11 @@ class App:
         draining = [server.drain(shutdown.drain, patience) for server in self._started]
         if self.sio is not None:
             draining.append(drain(self.sio.engine, shutdown.drain, patience))
+        # Before the last clients are sent away, that they are answered.
+        cutting = asyncio.get_running_loop().call_at(end - CUT, self.runner.cut)
         await asyncio.gather(*draining)
         await self.runner.drain(max(end - now(), 0))
+        cutting.cancel()
 
     async def close(self) -> None:
         """Let go of everything, in the reverse order of the start. Idempotent."""

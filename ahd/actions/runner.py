@@ -211,17 +211,21 @@ class Runner:
                 return False
         return True
 
+    def cut(self) -> None:
+        """Refuse new calls and answer for those under way: tasks are cancelled, threads go on unheard. Idempotent."""
+        self._closing = True
+        if names := sorted({call.action.name for call in self._calls if call.reply is None}):
+            logger.warning("actions cut short: %s", ", ".join(names), extra={"event": "actionsCut"})
+        for call in list(self._calls):
+            self._give_up(call, Failure(errors.SHUTTING_DOWN, Code.SHUTTING_DOWN))
+
     async def stop(self) -> None:
-        """Refuse new calls and end those under way: tasks are cancelled, threads are left behind; all are answered.
+        """Cut short what is under way, and leave threads behind.
 
         Returns when the tasks have ended, or after a second for those that will not. Idempotent.
         """
-        self._closing = True
-        tasks = []
-        for call in list(self._calls):
-            self._give_up(call, Failure(errors.SHUTTING_DOWN, Code.SHUTTING_DOWN))
-            if call.task is not None and not call.task.done():
-                tasks.append(call.task)
+        self.cut()
+        tasks = [call.task for call in self._calls if call.task is not None and not call.task.done()]
         self._threads.close()
         if tasks:
             await asyncio.wait(tasks, timeout=1)

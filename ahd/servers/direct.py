@@ -41,7 +41,7 @@ class Direct:
         self.slow = slow
         self.max_head = max_head
         self.ending = False
-        """Each answer is the last of its connection."""
+        """Each answer is the last of its connection, unless it has `more`."""
         self._connections: set[DirectConnection] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._second = 0

@@ -56,13 +56,15 @@ class FileBody:
 class HttpResponse:
     """One whole response: `body`, or `file` instead. Date and Connection are the shell's to add, and Content-Length.
 
-    The shell leaves the body of an answer to HEAD out. A service that has left it out itself says Content-Length.
+    `more`: the client has to ask again for the rest of what it is owed, so that the connection is kept while the server
+    ends. The shell leaves the body of an answer to HEAD out. A service that has left it out itself says Content-Length.
     """
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
     file: FileBody | None = None
+    more: bool = False
 
 
 HttpService = Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]

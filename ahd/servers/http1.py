@@ -299,11 +299,10 @@ class DirectConnection(asyncio.Protocol):
                 self._respond(request, "GET", False, False)
                 self._hang_up()
                 break
-            if self._direct.ending:
-                keep = False
             self._queued -= len(request.body)
             answer = self._direct.site.answer(request)
             if isinstance(answer, HttpResponse) and answer.file is None:
+                keep = keep and (answer.more or not self._direct.ending)
                 self._respond(answer, request.method, keep, old)
                 if not keep:
                     self._hang_up()
@@ -324,7 +323,7 @@ class DirectConnection(asyncio.Protocol):
         try:
             response = answer if isinstance(answer, HttpResponse) else await answer  # type: ignore[misc]
             assert isinstance(response, HttpResponse)
-            keep = keep and not self._direct.ending
+            keep = keep and (response.more or not self._direct.ending)
             if response.file is None:
                 self._respond(response, method, keep, old)
             else:

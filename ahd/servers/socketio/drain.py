@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ahd.codec import encode
 from ahd.core.errors import SERVER_SHUTDOWN
 from ahd.core.message import goodbye
 from ahd.servers.drain import drain as spread
@@ -36,6 +37,5 @@ def dismiss(engine: Engine, socket: EngineSocket) -> None:
     if socket.closed:
         return
     back = retry_after()
-    if socket.connection is not None:
-        socket.connection.link.send("say", goodbye(SERVER_SHUTDOWN.reason, back))
-    engine.dismiss(socket, SERVER_SHUTDOWN, retry_after=back)
+    bye = b'42["say",' + encode(goodbye(SERVER_SHUTDOWN.reason, back)) + b"]"
+    engine.dismiss(socket, SERVER_SHUTDOWN, retry_after=back, before=() if socket.connection is None else (bye,))

@@ -262,16 +262,23 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]  # python-engineio has
         if why.code == TOO_LARGE:
             self.hits.hit("max_http_buffer_size", "%s: %s", socket.sid, logged, connection=socket.sid)
 
-    def dismiss(self, socket: EngineSocket, why: Disconnect, reason: str = "", retry_after: int | None = None) -> None:
+    def dismiss(
+        self,
+        socket: EngineSocket,
+        why: Disconnect,
+        reason: str = "",
+        retry_after: int | None = None,
+        before: Sequence[bytes] = (),
+    ) -> None:
         """Tell a client why it is closed, and whether to come back, and end its session. Again is no error.
 
-        `reason` is what python-socketio's disconnect handlers are told.
+        `reason` is what python-socketio's disconnect handlers are told, `before` packets that go first.
         """
         if socket.closed:
             return
         if self.turn.group is not None:
             self.turn.settle(socket)
-        last = self.last_packets(socket, why, retry_after)
+        last = [*before, *self.last_packets(socket, why, retry_after)]
         self.end(socket, reason or self.reason.SERVER_DISCONNECT, why.websocket, why.reason, last)
 
     def last_packets(self, socket: EngineSocket, why: Disconnect, retry_after: int | None = None) -> list[bytes]:

@@ -191,12 +191,13 @@ class Polling:
 
     def _packets(self, packets: list[bytes], index: int | None) -> HttpResponse:
         body = packets[0] if len(packets) == 1 else SEPARATOR.join(packets)
+        more = packets[-1:] != [CLOSE]
         if index is None:
-            return HttpResponse(200, [("Content-Type", "text/plain; charset=UTF-8")], body)
+            return HttpResponse(200, [("Content-Type", "text/plain; charset=UTF-8")], body, more=more)
         # json.dumps writes ASCII: U+2028 and U+2029, which end a line in a script, are escaped like all the rest.
         script = f"___eio[{index}]({json.dumps(body.decode())});".encode()
         headers = [("Content-Type", "text/javascript; charset=UTF-8"), ("X-Content-Type-Options", "nosniff")]
-        return HttpResponse(200, headers, script)
+        return HttpResponse(200, headers, script, more=more)
 
     # -- posts
 
@@ -232,8 +233,8 @@ class Polling:
                     engine.receive_binary(socket, data)
             if socket.closed:
                 # A farewell ends the session as it should: only who breaks the protocol is told so.
-                return error(3) if socket.broken else HttpResponse(200, list(_TEXT), b"ok")
-        return HttpResponse(200, list(_TEXT), b"ok")
+                return error(3) if socket.broken else HttpResponse(200, list(_TEXT), b"ok", more=True)
+        return HttpResponse(200, list(_TEXT), b"ok", more=True)
 
     # -- headers
 
