@@ -1,7 +1,8 @@
 """A system under random use, beside a simple model of it: after all, both must agree.
 
 Clients say, move, listen, come and go on three nodes, one thing after the other; now and then a node or two are killed
-or told to end, in the midst of says that are on their way, and others take their places. One watcher hears every room
+or told to end, in the midst of says that are on their way, and others take their places; or Redis is killed and comes
+back with nothing. One watcher hears every room
 from the first to the last moment. The seed says what clients do, one thing after the other, and what becomes of nodes;
 how much is done in the time depends on the machine.
 """
@@ -19,8 +20,10 @@ from tests.cluster.conftest import StartNode
 from tests.conftest import Connect
 from tests.harness.daemon import Daemon
 from tests.harness.node import NodeSocket
+from tests.harness.redis import RedisServer
 from tests.harness.waiting import eventually
 
+AWAY = "the store is unavailable"
 LEFT, ENTERED = "I have left the room", "I have entered the room"
 ROOMS = ("red", "green", "blue")
 HOME = "defaultRoom"
@@ -32,6 +35,8 @@ class Client:
     def __init__(self, socket: NodeSocket, node: Daemon) -> None:
         self.socket = socket
         self.node = node
+        self.since = 0
+        """The last say before it came."""
         self.room = HOME
         self.listening: set[str] = set()
         self.expected: Counter[Any] = Counter()
@@ -45,14 +50,20 @@ class Client:
 class System:
     """Nodes, clients and the model."""
 
-    def __init__(self, start_node: StartNode, connect: Connect, seed: int) -> None:
+    def __init__(self, start_node: StartNode, connect: Connect, redis: RedisServer, seed: int) -> None:
         self.random = random.Random(seed)
         self.fate = random.Random(f"fate {seed}")
         self._start_node = start_node
         self._connect = connect
+        self.redis = redis
+        self.away = False
+        self.outages = 0
+        self.healed = 0.0
         self.nodes = [self._node() for _ in range(3)]
         self.says = 0
         self.speakers: dict[int, str] = {}
+        self.outcomes: dict[int, str] = {}
+        """What became of the says that were on their way when something was ended."""
         self.kills = 0
         self.stops = 0
         self.slowest = 0.0
@@ -71,6 +82,7 @@ class System:
     def add(self, node: Daemon) -> Client:
         client = Client(self._connect(node.url, transports=["websocket"]), node)
         client.socket.expect("welcome")
+        client.since = self.says
         self.clients.append(client)
         self.announced[client.socket.id, HOME, ENTERED] += 1
         return client
@@ -119,21 +131,48 @@ class System:
         begun = []
         killed: list[Daemon] = []
         for number in range(says):
-            client = self.random.choice([client for client in self.clients[1:] if client.node not in killed])
+            client = self.random.choice([client for client in self.clients if client.node not in killed])
             begun.append((client, *self.say(client)))
             if number == says // 2:
                 killed = midway()
         for client, message, finish in begun:
             try:
-                acknowledged = finish()["status"] == "OK"
+                reply = finish()
+                acknowledged = reply.get("status") == "OK"
+                assert acknowledged or client.node in killed or (self.away and reply["error"] == AWAY), reply
             except AssertionError:
-                assert client.node in killed
+                if client.node not in killed:
+                    raise
                 acknowledged = False
+            self.outcomes[message] = "acknowledged" if acknowledged else "refused"
             for other in self.hearers(client):
                 if acknowledged:
                     other.expected[message] += 1
                 else:
                     other.possible.add(message)
+
+    def outage(self) -> None:
+        """Kill Redis, let some clients go meanwhile, and start it anew."""
+        self.away = True
+
+        def midway() -> list[Daemon]:
+            time.sleep(self.fate.random() * 0.01)
+            self.redis.stop()
+            return []
+
+        self.burst(40, midway)
+        for client in self.fate.sample(self.clients[1:], 3):
+            client.socket.close()
+            self.forget(client)
+        time.sleep(self.fate.random())
+        self.redis.start()
+        start = time.monotonic()
+        for node in self.nodes:
+            client = next((client for client in self.clients if client.node is node), None) or self.watcher
+            eventually(lambda client=client: "status" in client.socket.call("roomView", {}))  # type: ignore[misc]
+        self.healed = max(self.healed, time.monotonic() - start)
+        self.away = False
+        self.outages += 1
 
     def forget(self, client: Client) -> None:
         self.clients.remove(client)
@@ -186,7 +225,9 @@ class System:
             says = Counter(say["message"] for say in client.socket.events("say"))
             says -= Counter({LEFT: says[LEFT], ENTERED: says[ENTERED]})
             more, less = says - client.expected, client.expected - says
-            about = (client.socket.name, client.room, client.listening, more, less)
+            about: Any = (client.socket.name, client.room, client.listening, more, less)
+            outcomes = {n: (says[n], client.expected[n], self.outcomes.get(n), client.since) for n in more | less}
+            about += (outcomes,)
             assert not less, about
             assert set(more) <= client.possible, about
             assert set(more.values()) <= {1}, about
@@ -224,24 +265,30 @@ class System:
         return set(client.socket.call("roomView", {})["roomStatus"]["members"])
 
 
-def run(start_node: StartNode, connect: Connect, seed: int, clients: int, seconds: float, kills: int) -> System:
-    """Use a system for so many seconds, with so many nodes killed on the way, and check it."""
-    system = System(start_node, connect, seed)
+def run(
+    start_node: StartNode, connect: Connect, redis: RedisServer, seed: int,
+    *, clients: int, seconds: float, kills: int, outages: int,
+) -> System:  # fmt: skip
+    """Use a system for so many seconds, with nodes ended and Redis killed so often on the way, and check it."""
+    system = System(start_node, connect, redis, seed)
     system.fill(clients)
     start = time.monotonic()
-    for number in range(kills + 1):
-        end = start + seconds * (number + system.fate.random()) / (kills + 1)
+    events = [system.kill] * kills + [system.outage] * outages
+    system.fate.shuffle(events)
+    for number, happen in enumerate(events):
+        end = start + seconds * (number + system.fate.random()) / (len(events) + 1)
         while time.monotonic() < end:
             system.step()
-        if number < kills:
-            system.kill()
-            system.fill(clients)
+        happen()
+        system.fill(clients)
     while time.monotonic() < start + seconds:
         system.step()
     system.check()
     print(
         f"seed {seed}: {system.says} says by {clients} clients, {system.kills} nodes killed and "
-        f"{system.stops} ended, members gone after {system.slowest:.1f} s at the most"
+        f"{system.stops} ended, members gone after {system.slowest:.1f} s at the most; "
+        f"Redis killed {system.outages} times, healed after {system.healed:.1f} s at the most"
     )
     assert system.slowest < 10
+    assert system.healed < 3
     return system

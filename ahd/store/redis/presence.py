@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ahd.core.errors import StoreUnavailable
@@ -152,12 +153,16 @@ class RedisPresence:
             if len(waiting) >= _AT_ONCE:
                 await asyncio.gather(*waiting)
                 waiting.clear()
+        # Those who left stand in Redis until it is announced: if this node dies before, another one announces it.
+        for member, how in self._left.items():
+            if member not in known:
+                waiting.append(self._script(session.send, scripts.ENTER, member, how.room.encode(), b""))
         await asyncio.gather(*waiting)
         self._new.clear()
         if self._left:
-            self._making_up = asyncio.get_running_loop().call_later(SETTLE, self._make_up, state)
+            self._making_up = asyncio.get_running_loop().call_later(SETTLE, self._make_up)
 
-    def _make_up(self, state: str) -> None:
+    def _make_up(self) -> None:
         """Take out and announce those who left while Redis was away."""
         left, self._left = self._left, {}
         for member, how in left.items():
@@ -165,17 +170,24 @@ class RedisPresence:
                 say = self._bus.again(how.sent)
             else:
                 say = self._spoken(how.room, member, LEFT, how.heard) if how.announced else b""
-            answers = []
             try:
-                if state != "lost":
-                    arguments = (member, how.room.encode(), b"" if how.sent else say)
-                    answers.append(self._script(self._link.command, scripts.LEAVE, *arguments))
-                if say and (how.sent or state == "lost"):
-                    answers.append(self._link.command(self._publish, self._names.channel(how.room), say))
+                answer = self._script(self._link.command, scripts.LEAVE, member, how.room.encode(), say)
             except StoreUnavailable:
                 self._left[member] = how
-            for answer in answers:
-                answer.add_done_callback(_seen)
+                continue
+            if say and not (how.sent or how.heard):
+                how = _Left(how.room, how.announced, how.heard, say)
+            answer.add_done_callback(partial(self._made_up, member, how))
+
+    def _made_up(self, member: str, how: _Left, answer: asyncio.Future[Any]) -> None:
+        """What Redis has not done is made up for again when it is back."""
+        if answer.cancelled():
+            return
+        if isinstance(answer.exception(), StoreUnavailable):
+            self._left[member] = how
+        elif answer.exception() is None and answer.result() == scripts.LATE:
+            self._left[member] = how
+            self._link.lose(DONE_TOO_LATE)
 
     async def _change(self, script: Script, member: str, *arguments: bytes) -> None:
         answer = await self._script(self._link.command, script, member, *arguments)
@@ -202,8 +214,3 @@ class RedisPresence:
             return b""
         how = HEARD if heard else LEAVE if sentence == LEFT else SPOKEN
         return self._bus.packed(Say.spoken(room, member, sentence, self._encode), how)
-
-
-def _seen(answer: asyncio.Future[Any]) -> None:
-    if not answer.cancelled():
-        answer.exception()
