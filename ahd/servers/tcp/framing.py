@@ -179,17 +179,13 @@ def parse(line: bytes, decode: Callable[[bytes], Any]) -> Request:
 
     A line that begins with `{` (or, wrongly, `[`) is JSON; every other one is words.
     """
-    line = line.lstrip()
+    if not line.startswith(b"{"):
+        line = line.lstrip()
     if line.startswith((b"{", b"[")):
         try:
             value = decode(line)
         except (ValueError, RecursionError):
             return malformed(NOT_JSON if _is_utf8(line) else NOT_UTF8)
-        if type(value) is dict and len(value) == 2 and "action" in value:
-            params = value.get("params")
-            if type(params) is dict:  # as nearly always
-                params["action"] = value["action"]
-                return ACTION, params
         return _object(value)
     try:
         text = line.decode()
@@ -230,6 +226,10 @@ def _object(value: Any) -> Request:
     """`{"action": …, "params": {…}}`, or parameters beside the action; `{"verb": …, "data": {…}}`; `{"auth": {…}}`."""
     if type(value) is not dict:
         return malformed(NOT_OBJECT)
+    params = value.get("params")
+    if type(params) is dict and len(value) == 2 and "action" in value:  # as nearly always
+        params["action"] = value["action"]
+        return ACTION, params
     if "verb" in value and "action" not in value:
         verb, data = value.pop("verb"), value.pop("data", None)
         if value:

@@ -54,8 +54,10 @@ class TcpLink(asyncio.Protocol):
         "_lines",
         "_owed",
         "_paused",
+        "_receive",
         "_resuming",
         "_server",
+        "_single",
         "_transport",
         "_working",
         "connection",
@@ -67,11 +69,13 @@ class TcpLink(asyncio.Protocol):
 
     def __init__(self, server: TcpServer) -> None:
         self._server = server
+        self._receive = server.verbs.receive
         self._transport: asyncio.Transport | None = None
         self._lines = Lines(server.settings.max_line_length)
         self._cork: list[bytes] = []
         self._corked = 0
         self._working = False
+        self._single = False
         self._held: list[bytes | Mark] | None = None
         self._resuming = False
         self._paused = False
@@ -118,8 +122,9 @@ class TcpLink(asyncio.Protocol):
     def _work(self, lines: list[bytes | Mark]) -> bool:
         """Work through lines until one must wait; whether none does."""
         server, connection = self._server, self.connection
-        receive, decode, answer = server.verbs.receive, server.decode, self.answer
+        receive, decode, answer = self._receive, server.decode, self.answer
         self._working = True
+        self._single = len(lines) == 1  # its answer has nothing to wait for
         for at, line in enumerate(lines):
             if self._ending is not None:
                 break
@@ -146,7 +151,8 @@ class TcpLink(asyncio.Protocol):
         self._working = False
         if self._cork:
             self.flush()
-        self._end_when_quit()
+        if self._ending is not None or self._eof:
+            self._end_when_quit()
         return self._held is None
 
     def _hold(self, lines: list[bytes | Mark]) -> None:
@@ -202,7 +208,10 @@ class TcpLink(asyncio.Protocol):
         line = self._server.encode(reply) + END
         self._owed -= 1
         if self._working and not (self._paused or self._finished):
-            self._collect(line)
+            if self._single and not self._cork and self._transport is not None:
+                self._transport.write(line)
+            else:
+                self._collect(line)
             return
         self._put(line)
         if not self._working:
