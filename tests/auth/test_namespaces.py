@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,3 +145,27 @@ def test_rules_and_tokens_with_redis(start_daemon: StartDaemon, connect: Connect
     client = connect(daemon.url, auth={"token": ANN})
     assert client.call("roomChange", {"room": "staff"})["status"] == "OK"
     eventually(lambda: client.call("roomView")["roomStatus"]["membersCount"] == 1)
+
+
+def test_a_file_of_keys_is_read_anew_at_a_reload(start_daemon: StartDaemon, tmp_path: Path) -> None:
+    file = tmp_path / "jwks.json"
+    file.write_text(jwks(FIRST))
+    daemon = start_daemon({"auth": {"jwt": {"jwksFile": str(file)}}, "monitor": {"enable": True}})
+    assert get(daemon, "/api/status", FIRST.sign()).status == 200
+    file.write_text(jwks(SECOND))
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_for_event("reloaded")
+    assert get(daemon, "/api/status", FIRST.sign()).status == 401
+    assert get(daemon, "/api/status", SECOND.sign()).status == 200
+    file.write_text("half of it")
+    daemon.signal(signal.SIGHUP)
+    reason = daemon.wait_for_event("reloadRefused")["reason"]
+    assert "auth.jwt.jwksFile: " in reason
+    assert "it is not JSON" in reason
+    assert get(daemon, "/api/status", SECOND.sign()).status == 200
+
+
+def test_the_monitor_tells_no_token(daemon: Daemon, tmp_path: Path) -> None:
+    told = request(daemon.monitor_url + "/config").text
+    assert "roles" in told
+    assert not [secret for secret in (ANN, SECRET, WHO["password"]) if secret in told]
