@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ahd.config.mistakes import ConfigError, Mistake
+from ahd.config.load import where
+from ahd.config.mistakes import ConfigError, Mistake, dotted
 from ahd.config.model import Config
 
 from .grant import ANONYMOUS, Grant, Refusal, invalid, keys_away, token_required
@@ -106,12 +108,12 @@ def _file_keys(config: Config, source: Path) -> KeySet | None:
         return None
     from .keys import MAX_BYTES, KeySet, KeySetError
 
-    key = "auth.jwt.jwksFile"
+    path = ("auth", "jwt", "jwksFile")
     try:
         with open(file, "rb") as opened:
             keys = KeySet(opened.read(MAX_BYTES))
     except (KeySetError, OSError) as error:
-        raise ConfigError([Mistake(config.place(key, str(source)), key, f"{file}: {error}")]) from None
+        raise ConfigError([Mistake(where(source, path, os.environ), dotted(path), f"{file}: {error}")]) from None
     for reason in keys.unusable:
         logger.warning("%s: %s", file, reason, extra={"event": "keyUnusable", "reason": reason})
     return keys

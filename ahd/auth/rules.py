@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
-from pathlib import Path
+from pathlib import Path as FilePath
 
-from ahd.config.mistakes import ConfigError, Mistake, did_you_mean
+from ahd.config.load import where
+from ahd.config.mistakes import ConfigError, Mistake, Path, did_you_mean, dotted
 from ahd.config.model import Config
 from ahd.core.permissions import Permissions, Rule
 
 
-def permissions(config: Config, actions: Collection[str], source: Path) -> Permissions | None:
+def permissions(config: Config, actions: Collection[str], source: FilePath) -> Permissions | None:
     """What `auth.rules` comes to; None for no rules. Raises ConfigError with every name that no action has."""
     rules, mistakes = [], []
     for index, rule in enumerate(config.auth.rules):
         for number, name in enumerate(rule.get("actions", ())):
             if not re.search(r"[*?{]", name) and name not in actions:
-                key = f"auth.rules[{index}].actions[{number}]"
+                path: Path = ("auth", "rules", index, "actions", number)
                 reason = f"there is no action {name}{did_you_mean(name, actions)}"
-                mistakes.append(Mistake(config.place(key, str(source)), key, reason))
+                mistakes.append(Mistake(where(source, path, os.environ), dotted(path), reason))
         rules.append(
             Rule(
                 allow="allow" in rule,

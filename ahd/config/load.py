@@ -54,18 +54,7 @@ def loads(text: str, environ: Mapping[str, str], *, source: str = "ahd.yaml", di
         raise ConfigError(mistakes, _section("actions", values["actions"]) if sound else None)
     notes.sort(key=lambda note: (note.place.line, note.place.column))
     built = {schemas.snake(name): _section(name, values[name]) for name in SECTIONS}
-    return Config(**built, socket_io=plan, notes=tuple(notes), places=MappingProxyType(_places(root, ("auth",))))
-
-
-def _places(root: Node, path: KeyPath) -> dict[str, Place]:
-    """Where everything at and below a path stands."""
-    node = node_at(root, path)
-    if node is None:
-        return {}
-    children = node.value if isinstance(node.value, dict) else ()
-    steps = range(len(node.value)) if isinstance(node.value, list) else children
-    below = [_places(root, (*path, step)) for step in steps]
-    return {dotted(path): node.place} | {name: place for places in below for name, place in places.items()}
+    return Config(**built, socket_io=plan, notes=tuple(notes))
 
 
 def where(source: str | Path, key: KeyPath, environ: Mapping[str, str]) -> Place:

@@ -18,12 +18,12 @@ Tests compare the names of schema, classes and documents. The default of a key s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .legacy import SocketIOPlan
-from .mistakes import Note, Place
+from .mistakes import Note
 
 
 class Secret(str):
@@ -224,12 +224,6 @@ class Config:
     shutdown: Shutdown
     socket_io: SocketIOPlan
     notes: tuple[Note, ...]
-    places: Mapping[str, Place] = field(compare=False)
-    """Where the values of the section `auth` stand, by their dotted paths, for mistakes that are found later."""
-
-    def place(self, path: str, source: str) -> Place:
-        """Where a value stands; `source` as a whole when that is not known."""
-        return self.places.get(path, Place(source))
 
 
 SECTIONS: Mapping[str, type] = {

@@ -20,7 +20,7 @@ from ahd.auth.authenticator import Authenticator, bearer
 from ahd.auth.grant import ANONYMOUS, Grant, Refusal
 from ahd.auth.keys import KeySet, KeySetError
 from ahd.auth.remote import RemoteKeys
-from ahd.config import ConfigError, loads
+from ahd.config import ConfigError, load, loads
 from tests.auth.minting import ANN, SECRET, TOKENS, Key, KeyServer, b64, claims, hs, jwks, raw
 
 RSA, EC, ED = Key("RSA", "rsa"), Key("EC", "ec"), Key("OKP", "ed")
@@ -35,8 +35,12 @@ def authenticator(tmp_path: Path | None = None, keys: str = "", **auth: Any) -> 
         assert tmp_path is not None
         (tmp_path / "jwks.json").write_text(keys)
         auth["jwt"] = {**auth.get("jwt", {}), "jwksFile": "jwks.json"}
-    config = loads(yaml.safe_dump({"auth": auth}), {}, directory=tmp_path or ".")
-    return Authenticator(config, Path("ahd.yaml"))
+    text = yaml.safe_dump({"auth": auth})
+    if tmp_path is None:
+        return Authenticator(loads(text, {}), Path("ahd.yaml"))
+    file = tmp_path / "ahd.yaml"
+    file.write_text(text)
+    return Authenticator(load(file, {}), file)
 
 
 def judged(judge: Authenticator, token: Any) -> Grant:
@@ -333,7 +337,7 @@ def test_sets_that_cannot_be_used(tmp_path: Path, text: str, reason: str) -> Non
     assert reason in str(wrong.value)
     with pytest.raises(ConfigError) as mistake:
         authenticator(tmp_path, text or " ")
-    assert str(mistake.value).startswith("ahd.yaml:3:15: auth.jwt.jwksFile: ")
+    assert str(mistake.value).startswith(f"{tmp_path / 'ahd.yaml'}:3:15: auth.jwt.jwksFile: ")
 
 
 def test_a_bad_key_leaves_the_others() -> None:

@@ -25,7 +25,7 @@ def test_sections_are_the_same():
     names = [name for name, _ in schemas.sections(SCHEMA)]
     assert list(model.SECTIONS) == names
     fields = [field.name for field in dataclasses.fields(model.Config)]
-    assert fields == [*map(schemas.snake, names), "socket_io", "notes", "places"]
+    assert fields == [*map(schemas.snake, names), "socket_io", "notes"]
     hints = get_type_hints(model.Config)
     assert [hints[schemas.snake(name)] for name in names] == list(model.SECTIONS.values())
 
