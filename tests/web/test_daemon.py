@@ -91,6 +91,18 @@ def test_a_plugin_may_add_tornado_handlers(start_daemon: StartDaemon, tmp_path: 
             assert http.get("/api/status").status_code == 200
 
 
+def test_the_shipped_page_is_told_where_socket_io_is(start_daemon: StartDaemon, tmp_path: Path) -> None:
+    daemon = start_daemon({"webSockets": {"options": {"resource": "/rt"}}})
+    for path in ("/server.json", "/public/server.json"):
+        assert httpx.get(f"{daemon.url}{path}").json() == {"resource": "/rt"}
+    assert httpx.get(f"{daemon.url}/server.json/more").status_code == 404
+    assert httpx.post(f"{daemon.url}/server.json").headers["allow"] == "GET, HEAD, OPTIONS"
+    own = start_daemon({"commonWeb": {"flatFileDirectory": str(tmp_path)}})
+    assert httpx.get(f"{own.url}/server.json").status_code == 404, (
+        "the names below a user's own directory are the user's"
+    )
+
+
 def test_requests_and_their_parameters_are_logged(start_daemon: StartDaemon) -> None:
     daemon = start_daemon({"log": {"filteredParams": ["password"]}})
     answer = httpx.get(f"{daemon.url}/api/randomNumber?password=hunter2&a=1")

@@ -18,7 +18,7 @@ from ahd.servers.web import documents
 from ahd.servers.web.actions import ActionService
 from ahd.servers.web.clients import ClientLimits, HttpClients
 from ahd.servers.web.cors import Cors
-from ahd.servers.web.files import METHODS, Files
+from ahd.servers.web.files import METHODS, NOT_FOUND, Files
 from ahd.servers.web.site import Mount, Site
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ def check_routes(settings: CommonWeb, known: Collection[str], source: Path) -> N
 
 
 def _tell(about: dict[str, str], encode: Callable[[Any], bytes], request: HttpRequest) -> HttpResponse:
+    if not request.path.endswith(ABOUT):
+        return documents.error(request, 404, NOT_FOUND)
     if request.method not in ("GET", "HEAD"):
         return documents.not_allowed(request, METHODS)
     return HttpResponse(200, [documents.JSON, ("Cache-Control", "no-cache")], encode(about))
