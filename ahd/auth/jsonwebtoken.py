@@ -20,7 +20,7 @@ LATEST = 10**12
 """Epoch seconds; what expires later expires then."""
 
 
-KNOWN = 10_000
+KNOWN = 2_000
 """Tokens that are remembered, so that a client that shows one with every request is not checked anew each time."""
 KNOWN_FOR = 60.0
 """Seconds for which a token is remembered, if it does not expire before and the keys stay the same."""

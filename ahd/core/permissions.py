@@ -16,8 +16,8 @@ from ahd.core import errors
 from ahd.core.errors import Code, Refused
 
 SAY, ENTER, LISTEN, VIEW, CALL = "say", "enter", "listen", "view", "call"
-DECISIONS = 1000
-"""Decisions that are kept for one kind of client; beyond it they are made anew."""
+DECISIONS = 100
+"""Decisions that are kept for clients with the same claims, who may be one client; beyond it they are made anew."""
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 _ABSENT = object()

@@ -10,13 +10,18 @@ from ahd.actions.action import Action
 from ahd.actions.kinds import JsonSchema
 from ahd.config.model import Config
 from ahd.describe.schemas import is_upload
+from ahd.describe.security import scheme
 from ahd.describe.verbs import FAREWELLS, VERBS
 
 
 def markdown(actions: Mapping[str, Action], config: Config) -> str:
     """The page."""
     general, base = config.general, f"/{config.common_web.url_path_for_actions}"
-    lines = [f"# {_plain(general.server_name)} {_plain(general.api_version)}", "", "## Actions", ""]
+    lines = [f"# {_plain(general.server_name)} {_plain(general.api_version)}", ""]
+    token = scheme(config.auth)
+    if token is not None:
+        lines += [f"A client shows a token. Over HTTP: {token['description'][0].lower()}{token['description'][1:]}", ""]
+    lines += ["## Actions", ""]
     for name, action in sorted(actions.items()):
         lines += _action(name, action, base)
     routes = [

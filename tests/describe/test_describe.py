@@ -80,6 +80,8 @@ def test_nothing_is_said_of_tokens_where_nobody_asks_for_them() -> None:
     made = json.dumps([document(), document("auth: {rules: [{deny: [say]}]}")])
     assert "securitySchemes" not in made
     assert '"401"' not in made
+    assert "token" not in markdown(actions(), loads(TEXT, {}))
+    assert "Over HTTP: the header `Authorization: Bearer TOKEN`" in markdown(actions(), loads(TEXT + JWT, {}))
 
 
 def test_openapi_says_what_the_actions_are() -> None:
