@@ -33,7 +33,7 @@ from ahd.core.verbs import Verbs, Words
 from ahd.describe import openapi
 from ahd.log import set_level
 from ahd.requestlog import both, request_log, web_log
-from ahd.servers.crowd import Crowd, address_paces
+from ahd.servers.crowd import Crowd, Guests, address_paces
 from ahd.servers.direct import Direct
 from ahd.servers.front import Front
 from ahd.servers.listener import Listener
@@ -353,8 +353,7 @@ def _web(app: App) -> Server:
         Direct(site, client_of, *times, limits.head_size),
         head_timeout=limits.head_timeout,
         max_head=limits.head_size,
-        crowd=app.crowd,
-        is_proxy=proxies.is_proxy,
+        guests=Guests(app.crowd, proxies.is_proxy),
         hits=app.hits,
     )
     return Listener(front, section, context_for("httpServer", section, app.source))
@@ -385,8 +384,7 @@ def _tcp(app: App) -> Server:
     )
     tls = context_for("tcpServer", section, app.source)
     app.tcp = TcpServer(app.verbs, section.bind_ip, section.port, settings, encode, decode, tls, app.hits, app.door)
-    app.tcp.crowd = app.crowd
-    app.tcp.is_proxy = Trusted(app.config.http_server.trusted_proxies).is_proxy
+    app.tcp.guests = Guests(app.crowd, Trusted(app.config.http_server.trusted_proxies).is_proxy)
     return app.tcp
 
 

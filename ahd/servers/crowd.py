@@ -7,9 +7,9 @@ proxy is counted by its own address as soon as a request says which that is, the
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ahd.core.errors import CROWDED, CROWDED_ADDRESS, Disconnect
 from ahd.core.pace import Bucket, Pace
@@ -19,6 +19,8 @@ from .proxies import UNIX
 if TYPE_CHECKING:
     from ahd.config.model import Limits
     from ahd.core.hits import Hits
+
+Guest = TypeVar("Guest")
 
 NETWORK = 64
 """Bits of an IPv6 address that say whose it is."""
@@ -82,6 +84,47 @@ class Crowd:
             self._by_address[key] = left
         else:
             self._by_address.pop(key, None)
+
+
+def nobody(peer: str) -> bool:
+    """Whom a server believes to be a proxy that has none."""
+    return False
+
+
+class Guests(Generic[Guest]):
+    """The connections of a server, each counted for its address in a crowd, if there is one.
+
+    Who `is_proxy` counts for no address. Iterated over, it tells who is there.
+    """
+
+    def __init__(self, crowd: Crowd | None = None, is_proxy: Callable[[str], bool] = nobody) -> None:
+        self._crowd = crowd
+        self._is_proxy = is_proxy
+        self._addresses: dict[Guest, str | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._addresses)
+
+    def __iter__(self) -> Iterator[Guest]:
+        return iter(self._addresses)
+
+    def enter(self, guest: Guest, peer: str) -> Disconnect | None:
+        """One is there; why it cannot stay, if it cannot (it is then counted for nobody). `leave` must follow."""
+        self._addresses[guest] = None
+        if self._crowd is None:
+            return None
+        address = "" if self._is_proxy(peer) else peer
+        why = self._crowd.refusal(address)
+        if why is None:
+            self._crowd.enter(address)
+            self._addresses[guest] = address
+        return why
+
+    def leave(self, guest: Guest) -> None:
+        """It has gone; again is no error."""
+        address = self._addresses.pop(guest, None)
+        if address is not None and self._crowd is not None:
+            self._crowd.leave(address)
 
 
 def address_paces(limits: Limits, hits: Hits) -> AddressPaces | None:

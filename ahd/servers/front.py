@@ -27,7 +27,7 @@ from ahd.core.errors import CROWDED_ADDRESS, Disconnect
 from ahd.core.hits import Hits
 
 from . import httphead
-from .crowd import RETRY_AFTER, Crowd
+from .crowd import RETRY_AFTER, Guests
 from .decision import Accept, Decision, Refuse, Route
 from .direct import Direct
 from .httphead import HeadError, Request, Scheme
@@ -47,18 +47,14 @@ _HEAD_TOO_BIG: Final = b"the request's head is too big\n"
 _HEAD_TOO_SLOW: Final = b"the request's head did not come in time\n"
 
 
-def _nobody(peer: str) -> bool:
-    return False
-
-
 class Front:
     """The listeners, and every connection that came through them.
 
     `route` is asked about each request with `Upgrade: websocket`, before the handshake is checked; None leaves it to
     Tornado. `http` is the server for everything else; its application must be an HTTPServerConnectionDelegate.
     `direct` serves what it takes in Tornado's place.
-    `head_timeout`: seconds for a connection's first head, which may have `max_head` bytes. `crowd` says how many may be
-    there; who `is_proxy` counts for nobody's address.
+    `head_timeout`: seconds for a connection's first head, which may have `max_head` bytes. `guests` says whether
+    there is room for one more.
     """
 
     def __init__(
@@ -69,8 +65,7 @@ class Front:
         *,
         head_timeout: float = 10.0,
         max_head: int = 16384,
-        crowd: Crowd | None = None,
-        is_proxy: Callable[[str], bool] = _nobody,
+        guests: Guests[asyncio.Transport] | None = None,
         hits: Hits | None = None,
     ) -> None:
         if not isinstance(http.request_callback, httputil.HTTPServerConnectionDelegate):
@@ -84,10 +79,7 @@ class Front:
         self._servers: list[asyncio.AbstractServer] = []
         self._paths: list[tuple[str, int]] = []
         self._hits = Hits() if hits is None else hits
-        self._crowd = crowd
-        self._is_proxy = is_proxy
-        #: Every connection, and the address that it is counted for.
-        self._transports: dict[asyncio.Transport, str | None] = {}
+        self._transports: Guests[asyncio.Transport] = Guests() if guests is None else guests
         self._heads: dict[_Head, float] = {}  # who still owes a head, or is to hang up: when its time is over
         self._sweep: asyncio.TimerHandle | None = None
         #: Called with the transport of each connection that has ended: of a WebSocket, of any other.
@@ -180,30 +172,13 @@ class Front:
     def _lost(self, transport: asyncio.Transport) -> None:
         if self.ended is not None:
             self.ended(transport)
-        self._forget(transport)
-
-    def _forget(self, transport: asyncio.Transport) -> None:
-        address = self._transports.pop(transport, None)
-        if address is not None and self._crowd is not None:
-            self._crowd.leave(address)
-
-    def _arrived(self, transport: asyncio.Transport, peer: str) -> Disconnect | None:
-        """Count a new connection; why it cannot stay, if it cannot."""
-        self._transports[transport] = None
-        if self._crowd is None:
-            return None
-        address = "" if self._is_proxy(peer) else peer
-        why = self._crowd.refusal(address)
-        if why is None:
-            self._crowd.enter(address)
-            self._transports[transport] = address
-        return why
+        self._transports.leave(transport)
 
     def _lost_websocket(self, websocket: WebSocket) -> None:
         if self.ended_websocket is not None:
             self.ended_websocket(websocket._transport)
         self.websockets.discard(websocket)
-        self._forget(websocket._transport)
+        self._transports.leave(websocket._transport)
 
     def _owe(self, head: _Head, seconds: float) -> None:
         """Cut `head` off after `seconds`, unless it is gone before. One timer for all."""
@@ -275,7 +250,7 @@ class _Head(asyncio.Protocol):
                 transport.abort()  # type: ignore[attr-defined]
                 return
             self._peer = name[0]
-        why = front._arrived(self._transport, self._peer)
+        why = front._transports.enter(self._transport, self._peer)
         if why is None:
             front._owe(self, front._head_timeout)
         elif len(front._heads) < _MOST_REFUSED:

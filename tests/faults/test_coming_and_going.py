@@ -49,7 +49,7 @@ def test_memory_is_flat(start_daemon: StartDaemon, tmp_path: Path, kind: str) ->
     )
     assert after[0] - objects < COUNT / 20
     assert after[1] - memory < GROWTH
-    assert after[2] <= files
+    eventually(lambda: daemon.open_files() <= files)  # that of the question itself may still be on its way out
 
 
 def left(daemon: Daemon) -> tuple[int, int, int]:

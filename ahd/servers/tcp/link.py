@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from ahd.core import errors
 from ahd.core.connection import Connection
 from ahd.core.errors import Disconnect
-from ahd.core.message import JsonObject, Say, closing, goodbye
+from ahd.core.message import JsonObject, closing, goodbye
 from ahd.core.verbs import FAREWELLS
 from ahd.servers.crowd import RETRY_AFTER
 from ahd.servers.drain import retry_after
 
 from . import entry
 from .framing import AUTHENTICATE, MALFORMED, TOO_LONG, Lines, Mark, parse
+from .group import END, TcpGroup
 
 if TYPE_CHECKING:
     from .server import TcpServer
 
-END = b"\r\n"
 BYE: JsonObject = {"status": "Bye!", "context": "response"}
 BACKLOG = 16
 """Verbs that may stand behind one that waits for the store; more lines wait unread."""
@@ -389,32 +389,3 @@ class TcpLink(asyncio.Protocol):
         if self.entry is not None:
             self.entry.end()
         self._server.lost(self)
-
-
-class TcpGroup:
-    """The links of this node that hear one room."""
-
-    __slots__ = ("_links",)
-
-    def __init__(self) -> None:
-        self._links: set[TcpLink] = set()
-
-    def add(self, link: Any) -> None:
-        self._links.add(link)
-
-    def discard(self, link: Any) -> None:
-        self._links.discard(link)
-
-    def deliver(self, say: Say, skip: Any) -> int:
-        line = say.frames.get("socket")
-        if line is None:
-            line = say.frames["socket"] = say.json + END
-        heard = 0
-        for link in self._links:
-            if link is not skip:
-                link.hear(line)
-                heard += 1
-        return heard
-
-    def __len__(self) -> int:
-        return len(self._links)

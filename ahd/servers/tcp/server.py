@@ -17,7 +17,7 @@ from ahd.core.hits import Hits
 from ahd.core.message import Encode
 from ahd.core.pace import Bucket, Pace
 from ahd.core.verbs import Verbs
-from ahd.servers.crowd import Crowd
+from ahd.servers.crowd import Guests
 from ahd.servers.drain import drain
 from ahd.servers.tls import check, renew
 
@@ -67,10 +67,8 @@ class TcpServer:
         door: Door | None = None,
     ) -> None:  # fmt: skip
         self.hits = Hits() if hits is None else hits
-        self.crowd: Crowd | None = None
-        """Says how many may be there, if anything does."""
-        self.is_proxy: Callable[[str], bool] = _nobody
-        """Who counts for nobody's address."""
+        self.guests: Guests[TcpLink] = Guests()
+        """Says whether there is room for one more."""
         self.verbs = verbs
         self.door = door
         """Who may come in; None: everybody."""
@@ -192,13 +190,10 @@ class TcpServer:
             _keep_alive(transport.get_extra_info("socket"), settings.keep_alive)
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else ""
-        counted = "" if self.is_proxy(address) else address
-        if self.crowd is not None:
-            why = self.crowd.refusal(counted)
-            if why is not None:
-                link.turn_away(why)
-                return
-            self.crowd.enter(counted)
+        why = self.guests.enter(link, address)
+        if why is not None:
+            link.turn_away(why)
+            return
         connection = Connection(secrets.token_urlsafe(15), "socket", address, link, settings.params)
         connection.sticky = True
         link.connection = connection
@@ -207,12 +202,10 @@ class TcpServer:
 
     def lost(self, link: TcpLink) -> None:
         """A client has gone."""
+        self.guests.leave(link)
         if link not in self.links:
             return  # it was turned away
         self.links.discard(link)
-        if self.crowd is not None:
-            address = link.connection.remote_address
-            self.crowd.leave("" if self.is_proxy(address) else address)
         if self._left is not None and not self.links:
             self._left.set()
         self.verbs.closed(link.connection)
@@ -251,10 +244,6 @@ class TcpServer:
                 link.connection.id,
                 extra={"event": "saysDropped", "connection": link.connection.id},
             )
-
-
-def _nobody(peer: str) -> bool:
-    return False
 
 
 def _keep_alive(sock: Any, seconds: int) -> None:
