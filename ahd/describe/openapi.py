@@ -44,7 +44,7 @@ _ERRORS = {
     "413": ("TooLarge", "The body is larger than the server takes."),
     "415": ("UnknownType", "The body is of a type the server does not understand."),
     "422": ("BadInput", "A parameter is missing or is not what the action takes."),
-    "429": ("TooMany", "The client has too many requests under way."),
+    "429": ("TooMany", "The client has too many requests under way, or sends too many."),
     "500": ("ServerError", "The action failed."),
     "503": ("Unavailable", "The server is shutting down, or its store is away."),
     "504": ("TookTooLong", "The action took too long."),
