@@ -287,9 +287,10 @@ class Runner:
 
     def _time_out(self, call: Call) -> None:
         name, timeout = call.action.name, self._settings.timeout
-        logger.warning(
-            "the action %s took longer than %g s", name, timeout, extra={"event": "actionTimedOut", "action": name}
-        )
+        begun = call.job is None or call.job.started
+        text = "the action %s took longer than %g s" if begun else "no thread was free for the action %s within %g s"
+        extra = {"event": "actionTimedOut" if begun else "noThreadFree", "action": name}
+        logger.warning(text, name, timeout, extra=extra)
         self._give_up(call, Failure(errors.TOOK_TOO_LONG, Code.TIMED_OUT))
 
     def _give_up(self, call: Call, reply: Failure) -> None:

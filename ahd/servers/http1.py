@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import httptools
 
+from .gone import GONE
 from .http import CHUNK, FileBody, HttpRequest, HttpResponse, origin_form, response_head
 from .httphead import Scheme
 from .httprules import HEAD_TOO_LARGE, NOT_HTTP, REST_TOO_LARGE, wrong
@@ -156,6 +157,12 @@ class DirectConnection(asyncio.Protocol):
         if self._full is not None:
             self._full.set()
         self._gone(self._transport)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """The parser and this know each other: without one of the two nobody has to look for them."""
+        self._transport = GONE
+        del self._parser
 
     def too_late(self) -> None:
         """The deadline has passed."""
@@ -290,6 +297,7 @@ class DirectConnection(asyncio.Protocol):
         head, self._head = self._head, b""
         self._direct.forget(self)
         self._back(head)
+        self._let_go()
 
     def _advance(self) -> None:
         """Answer what can be answered now, in order."""

@@ -405,7 +405,9 @@ async def test_a_thread_that_takes_too_long_keeps_its_place_until_it_ends(make_r
     assert caller.replies == [TOOK_TOO_LONG]
 
 
-async def test_a_call_that_never_got_its_thread_is_withdrawn_in_time(make_runner: MakeRunner) -> None:
+async def test_a_call_that_never_got_its_thread_is_withdrawn_in_time(
+    make_runner: MakeRunner, caplog: pytest.LogCaptureFixture
+) -> None:
     gate = threading.Event()
     ran: list[int] = []
 
@@ -418,6 +420,9 @@ async def test_a_call_that_never_got_its_thread_is_withdrawn_in_time(make_runner
         caller.start("block", n=1)
         caller.start("block", n=2)
         assert await caller.wait(2) == [TOOK_TOO_LONG] * 2
+        assert [record.message for record in caplog.records] == [
+            "the action block took longer than 0.05 s", "no thread was free for the action block within 0.05 s"
+        ]  # fmt: skip
         assert caller.connection.pending == 1
     finally:
         gate.set()

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
+
+from tests.harness.raw import unverified
+
+TLS = unverified()
 
 HANDSHAKE = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
@@ -25,6 +30,18 @@ async def websocket(port: int) -> None:
     await reader.readuntil(b'42["welcome"')
     writer.close()
     await writer.wait_closed()
+
+
+async def secure(port: int) -> None:
+    """A request over TLS, and on the same connection what `websocket` does."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=TLS)
+    writer.write(b"GET /api/randomNumber HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await reader.readuntil(b"}}")
+    writer.write(HANDSHAKE + frame(b"40"))
+    await reader.readuntil(b'42["welcome"')
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def lines(port: int) -> None:

@@ -90,7 +90,9 @@ def talk(daemon: Daemon, before: int) -> list[int]:
             speaker.until('42["response"')
             heard.append(json.loads(reader.until('42["say"')[2:])[1]["message"][0])
         # Nobody pays for the deaf one, and the process does not either.
-        assert daemon.rss() - before < 30_000_000
+        growth = daemon.rss() - before
+        print(f"{SAYS * len(MESSAGE) / 1e6:.0f} MB said to one who does not read: {growth / 1e6:+.1f} MB of memory")
+        assert growth < 30_000_000
     return heard
 
 

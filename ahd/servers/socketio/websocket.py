@@ -13,6 +13,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from ahd.servers.gone import GONE
+
 from . import frames
 from .deflate import Deflate
 from .handler import NOBODY, Handler
@@ -334,6 +336,7 @@ class WebSocket(asyncio.Protocol):
         self.write = _dropped
         self._gone(self)
         self._lost(frames.ABNORMAL, "")
+        self._transport = GONE
 
     def _lost(self, code: int, reason: str) -> None:
         """Tell the handler, once; what close() was called with wins."""
