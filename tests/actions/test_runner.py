@@ -514,7 +514,8 @@ async def test_stop_answers_for_tasks_threads_and_what_has_not_begun(
         gate.set()
     await until(lambda: caller.runner.running == 0)
     assert len(caller.replies) == 3
-    assert {record.message for record in caplog.records} == {"actions that do not end: block"}
+    told = {"actions cut short: add_later, block", "actions that do not end: block"}
+    assert {record.message for record in caplog.records} == told
 
 
 def test_an_action_in_a_thread_can_outlive_the_loop() -> None:
