@@ -15,10 +15,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from ahd.core import errors
-from ahd.core.connection import Answer, Connection, Tally
+from ahd.core.connection import Answer, Connection
 from ahd.core.driver import Raised, new_driver, suspended
 from ahd.core.errors import Refused, StoreUnavailable
 from ahd.core.hits import Hits
@@ -28,30 +28,9 @@ from ahd.core.pace import Bucket
 from ahd.core.permissions import ENTER, LISTEN, VIEW, Holder, Permissions
 from ahd.core.permissions import SAY as SPEAK
 from ahd.core.rooms import Rooms
+from ahd.core.watching import Meter, Observe
 
 logger = logging.getLogger("ahd.verbs")
-
-Observe = Callable[[Connection, str, Any, JsonObject, float], None]
-"""Told of every reply: connection, verb, data, reply, seconds it took. Must not raise."""
-
-
-class Meter(Protocol):
-    """Counts answers, on the path of every message. Good ones are counted in the tallies it hands out, without a call;
-    it is told of those that are errors, and of the durations of a sample: two looks at the clock cost more than all
-    other counting. Must not raise."""
-
-    def tally(self, kind: str) -> Tally:
-        """That of one kind of server."""
-
-    def failed(self, connection: Connection, verb: str, data: Any, reply: JsonObject) -> None:
-        """A verb was answered with an error."""
-
-    def took(self, verb: str, data: Any, seconds: float) -> None:
-        """How long the answer to one of a sample of verbs took."""
-
-    def rest(self) -> None:
-        """One of the sample has been begun; set `Verbs.timed` when it is time for the next."""
-
 
 @dataclass(frozen=True, slots=True)
 class Words:

@@ -17,7 +17,7 @@ import httptools
 from .gone import GONE
 from .http import CHUNK, FileBody, HttpRequest, HttpResponse, origin_form, response_head
 from .httphead import Scheme
-from .httprules import HEAD_TOO_LARGE, NOT_HTTP, REST_TOO_LARGE, wrong
+from .httprules import HEAD_TOO_LARGE, NAMES, NOT_HTTP, REST_TOO_LARGE, lower_case, wrong
 
 if TYPE_CHECKING:
     from .direct import Direct
@@ -36,8 +36,6 @@ PROGRESS: Final = 4096
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TOO_LARGE: Final = "The body is too large; the limit is {limit} bytes."
 _FORWARDED: Final = frozenset({"x-forwarded-for", "x-forwarded-proto"})
-_NAMES: dict[bytes, str] = {}
-"""Names of header fields that have been seen, in lower case; bounded."""
 
 
 class DirectConnection(asyncio.Protocol):
@@ -194,11 +192,7 @@ class DirectConnection(asyncio.Protocol):
         if self._over:  # a trailer must not pass for a header
             return
         self._head_size += len(name) + len(value) + 4
-        key = _NAMES.get(name)
-        if key is None:
-            key = name.lower().decode("latin-1")
-            if len(_NAMES) < 1000 and len(name) < 64:
-                _NAMES[name] = key
+        key = NAMES.get(name) or lower_case(name)
         if key in _FORWARDED:
             self._forwarded = True
         text = value.decode("latin-1")

@@ -18,6 +18,17 @@ _HOST: Final = re.compile(r"[-!$%&'()*+.0-9:;=A-Z\[\]_a-z~]*")
 _BEGINNINGS: Final = (b"/", b"h", b"H")
 """Of a path, and of a whole address."""
 
+NAMES: dict[bytes, str] = {}
+"""Names of header fields that have been seen, in lower case; bounded."""
+
+
+def lower_case(name: bytes) -> str:
+    """A field's name in lower case, kept in NAMES while there is room."""
+    key = name.lower().decode("latin-1")
+    if len(NAMES) < 1000 and len(name) < 64:
+        NAMES[name] = key
+    return key
+
 
 def wrong(method: bytes, target: bytes, version: str, fields: Mapping[str, str]) -> tuple[int, str] | None:
     """The status and the sentence with which a head is refused; None for one that is right."""

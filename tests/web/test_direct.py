@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tornado.web import RequestHandler
 
-from ahd.servers import direct, http1
+from ahd.servers import direct, httprules
 from ahd.servers.decision import Refuse
 from ahd.servers.front import Front
 from ahd.servers.http import HttpRequest, HttpResponse, origin_form
@@ -469,7 +469,9 @@ async def test_a_client_that_goes_cancels_what_it_asked() -> None:
 
 
 def test_known_names_are_bounded() -> None:
-    assert len(http1._NAMES) <= 1000
+    for number in range(2000):
+        assert httprules.lower_case(b"X-Name-%d" % number) == f"x-name-{number}"
+    assert len(httprules.NAMES) == 1000
 
 
 class Wire:
