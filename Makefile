@@ -1,4 +1,4 @@
-# make run    start ahd with etc/ahd.yaml (another file: CONFIG=…; more arguments: ARGS=…)
+# make run    start ahd with etc/ahd.yaml (another file: CONFIG=…; more arguments: ARGS=…; a first time with PYTHON=…)
 # make test   install what the tests need, check and test everything
 # make soak   half an hour with one daemon, minutes with three nodes that are killed (SEED=…, SECONDS=… for each)
 # make lint   style, types and layers only
@@ -37,7 +37,7 @@ help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 $(VENV)/.run: pyproject.toml
-	@python=$$(.ci/python | head -n 1); \
+	@python=$(or $(PYTHON),$$(.ci/python | head -n 1)); \
 	echo "Installing ahd into $(VENV) with $$python"; \
 	"$$python" -m venv $(VENV)
 	@$(PIP) install --quiet --editable .
