@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from ahd.core.message import JsonObject
 from ahd.core.verbs import ACTION, TEXT_ACTION
@@ -76,6 +76,9 @@ class _Telnet(Enum):
     SUB_COMMAND = 4  # after IAC in a subnegotiation
 
 
+_TEXT: Final = _Telnet.TEXT  # before Python 3.12 a member takes long to look up
+
+
 class Lines:
     """Cuts bytes into lines of at most `limit` bytes, without their ends; never holds more than a line and its end.
 
@@ -99,7 +102,7 @@ class Lines:
             return []
         ended = False
         # An integer is looked for much quicker than bytes of length 1.
-        if self._telnet is not _Telnet.TEXT or IAC in data or CTRL_D in data or CTRL_C in data:
+        if self._telnet is not _TEXT or IAC in data or CTRL_D in data or CTRL_C in data:
             data, ended = self._without_telnet(data)
         elif data.find(b"\n") == len(data) - 1 <= self._limit and not self._rest and not self._skipping and data:
             # One whole line, as nearly always.
@@ -181,17 +184,16 @@ def parse(line: bytes, decode: Callable[[bytes], Any]) -> Request:
     """
     if not line.startswith(b"{"):
         line = line.lstrip()
-    if line.startswith((b"{", b"[")):
-        try:
-            value = decode(line)
-        except (ValueError, RecursionError):
-            return malformed(NOT_JSON if _is_utf8(line) else NOT_UTF8)
-        return _object(value)
+        if not line.startswith((b"{", b"[")):
+            try:
+                return words(line.decode())
+            except UnicodeDecodeError:
+                return malformed(NOT_UTF8)
     try:
-        text = line.decode()
-    except UnicodeDecodeError:
-        return malformed(NOT_UTF8)
-    return words(text)
+        value = decode(line)
+    except (ValueError, RecursionError):
+        return malformed(NOT_JSON if _is_utf8(line) else NOT_UTF8)
+    return _object(value)
 
 
 def words(text: str) -> Request:

@@ -110,6 +110,14 @@ class TcpLink(asyncio.Protocol):
         lines = self._lines.feed(data)
         if self._held is not None:
             self._held.extend(lines)
+        elif len(lines) == 1 and self.entry is None and not (self._paused or self.connection.backlog):
+            # As nearly always: a line that waits for nothing, and whose answer has nothing to wait for.
+            self._working = self._single = True
+            self._take(lines[0])
+            if self._cork or self._eof or self._ending is not None:
+                self._worked()
+            else:
+                self._working = False
         elif lines:
             self._work(lines)
 
@@ -121,10 +129,9 @@ class TcpLink(asyncio.Protocol):
 
     def _work(self, lines: list[bytes | Mark]) -> bool:
         """Work through lines until one must wait; whether none does."""
-        server, connection = self._server, self.connection
-        receive, decode, answer = self._receive, server.decode, self.answer
+        connection = self.connection
         self._working = True
-        self._single = len(lines) == 1  # its answer has nothing to wait for
+        self._single = False
         for at, line in enumerate(lines):
             if self._ending is not None:
                 break
@@ -134,26 +141,35 @@ class TcpLink(asyncio.Protocol):
             if waits or (backlog is not None and len(backlog) >= BACKLOG):
                 self._hold(lines[at:])
                 break
-            if type(line) is bytes:
-                verb, data = parse(line, decode)
-            elif line is Mark.END:
-                verb, data = "quit", {}
-            else:
-                server.hits.hit("maxLineLength", "%s sends a line that is too long", connection.id)
-                verb, data = MALFORMED, {"error": TOO_LONG.format(max=server.settings.max_line_length)}
-            if verb not in FAREWELLS:
-                self._owed += 1
-                if verb == AUTHENTICATE or self.entry is not None:
-                    if not server.verbs.too_fast(connection, verb, data, answer):
-                        entry.receive(self, server.door, verb == AUTHENTICATE, data)
-                    continue
-            receive(connection, verb, data, answer)
+            self._take(line)
+        self._worked()
+        return self._held is None
+
+    def _take(self, line: bytes | Mark) -> None:
+        """One line, that need not wait."""
+        server, connection = self._server, self.connection
+        if line.__class__ is bytes:
+            verb, data = parse(line, server.decode)
+        elif line is Mark.END:
+            verb, data = "quit", {}
+        else:
+            server.hits.hit("maxLineLength", "%s sends a line that is too long", connection.id)
+            verb, data = MALFORMED, {"error": TOO_LONG.format(max=server.settings.max_line_length)}
+        if verb not in FAREWELLS:
+            self._owed += 1
+            if verb == AUTHENTICATE or self.entry is not None:
+                if not server.verbs.too_fast(connection, verb, data, self.answer):
+                    entry.receive(self, server.door, verb == AUTHENTICATE, data)
+                return
+        self._receive(connection, verb, data, self.answer)
+
+    def _worked(self) -> None:
+        """All that could be done now is done."""
         self._working = False
         if self._cork:
             self.flush()
         if self._ending is not None or self._eof:
             self._end_when_quit()
-        return self._held is None
 
     def _hold(self, lines: list[bytes | Mark]) -> None:
         if self._held is None:
@@ -208,8 +224,9 @@ class TcpLink(asyncio.Protocol):
         line = self._server.encode(reply) + END
         self._owed -= 1
         if self._working and not (self._paused or self._finished):
-            if self._single and not self._cork and self._transport is not None:
-                self._transport.write(line)
+            transport = self._transport
+            if self._single and transport is not None and not self._cork:
+                transport.write(line)
             else:
                 self._collect(line)
             return
