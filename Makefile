@@ -77,11 +77,11 @@ smoke: prepare
 			touch $$venv/.test; \
 		fi; \
 		echo "Python $$version:"; \
-		$$venv/bin/python -m pytest -q -n 3 --dist loadfile -m smoke --durations=0 --durations-min=5 </dev/null; \
+		$$venv/bin/python -m pytest -q -n 2 --dist loadfile -m smoke --durations=0 --durations-min=5 </dev/null; \
 	done
 
 test: prepare lint smoke
-	$(VENV)/bin/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 soak: prepare
 	$(VENV)/bin/python -m pytest -s tests/soak $(PYTEST_ARGS)
