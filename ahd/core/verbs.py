@@ -206,10 +206,7 @@ class Verbs:
     def _refuse(self, connection: Connection, bucket: Bucket, verb: str, data: Any, answer: Answer) -> None:
         """Answer a verb that came too fast; who goes on for too long is closed."""
         connection.count += 1
-        refused = {**failed(errors.TOO_MANY_MESSAGES), "messageCount": connection.count}
-        answer(refused)
-        if connection.tally is not None:
-            self._failed(connection, verb, data, refused)
+        self._reply(connection, verb, data, connection.count, answer, 0.0, failed(errors.TOO_MANY_MESSAGES))
         back = self.hits.too_fast(bucket, connection.id, monotonic())
         if back is not None:
             connection.link.close(errors.FLOODING, back)
@@ -390,10 +387,7 @@ class Verbs:
         if backlog is None:
             backlog = connection.backlog = deque()
         if len(backlog) >= self.words.backlog:
-            refused = {**failed(errors.TOO_MANY_PENDING), "messageCount": count}
-            answer(refused)
+            self._reply(connection, verb, data, count, answer, 0.0, failed(errors.TOO_MANY_PENDING))
             self.hits.hit("waitingVerbs", "too many verbs of %s wait", connection.id, connection=connection.id)
-            if connection.tally is not None:
-                self._failed(connection, verb, data, refused)
         else:
             backlog.append((verb, data, count, answer))

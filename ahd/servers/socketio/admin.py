@@ -259,25 +259,21 @@ class AdminUI:
             await self._sio.emit(event, tuple(data), to=room, namespace=namespace)
 
     async def _join(self, admin: str, *given: Any) -> None:
-        asked = self._asked("join", given, 2, "namespace, room")
-        if asked is not None:
-            namespace, room, *rest = asked
-            for sid in self._chosen(namespace, rest):
-                if self._is_ahd(namespace, room):
-                    await self._in_rooms(sid, self._rooms.listen, room)
-                else:
-                    await self._sio.enter_room(sid, room, namespace=namespace)
-            self._tell_changes()
+        await self._change("join", given, self._rooms.listen, self._sio.enter_room)
 
     async def _leave(self, admin: str, *given: Any) -> None:
-        asked = self._asked("leave", given, 2, "namespace, room")
+        await self._change("leave", given, self._rooms.silence, self._sio.leave_room)
+
+    async def _change(self, command: str, given: tuple[Any, ...], ours: Any, theirs: Any) -> None:
+        """Let clients into a room or out of it: `ours` for ahd's rooms, `theirs` for python-socketio's."""
+        asked = self._asked(command, given, 2, "namespace, room")
         if asked is not None:
             namespace, room, *rest = asked
             for sid in self._chosen(namespace, rest):
                 if self._is_ahd(namespace, room):
-                    await self._in_rooms(sid, self._rooms.silence, room)
+                    await self._in_rooms(sid, ours, room)
                 else:
-                    await self._sio.leave_room(sid, room, namespace=namespace)
+                    await theirs(sid, room, namespace=namespace)
             self._tell_changes()
 
     async def _disconnect(self, admin: str, *given: Any) -> None:
